@@ -1,6 +1,5 @@
 """Real servers for the tests: one PostgreSQL and one Valkey a session, a fresh database a test."""
 
-import contextlib
 import itertools
 import os
 import tempfile

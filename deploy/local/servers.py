@@ -37,7 +37,12 @@ class Account:
         """Return the account to drop to, or None when we are unprivileged already."""
         if os.geteuid() != 0:
             return None
-        for name in (os.environ.get("EMBEDDED_PG_OS_USER"), os.environ.get("SUDO_USER"), "postgres", "nobody"):
+        for name in (
+            os.environ.get("EMBEDDED_PG_OS_USER"),
+            os.environ.get("SUDO_USER"),
+            "postgres",
+            "nobody",
+        ):
             with contextlib.suppress(KeyError):
                 entry = pwd.getpwnam(name or "")
                 if entry.pw_uid != 0:
@@ -80,19 +85,36 @@ def postgres(home: Path, *, durable: bool = True) -> Iterator[str]:
     """Run PostgreSQL on the data in `home`; yield its DSN; stop it at the end."""
     account, binaries = Account.choose(), postgres_binaries()
     data, sockets = home / "pg", home / "pg-socket"
-    as_account = (
-        {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    )
+    as_account = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     for folder in (data, sockets):
         folder.mkdir(parents=True, exist_ok=True)
         if account:
             os.chown(folder, account.uid, account.gid)
         folder.chmod(0o700)
     if not (data / "PG_VERSION").exists():
-        command = [binaries / "initdb", "-D", data, "-U", "pagewire", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        command = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "pagewire",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
         if not durable:
             command.append("--no-sync")
-        done = subprocess.run(command, cwd="/", env=_environment(), capture_output=True, text=True, check=False, **as_account)
+        done = subprocess.run(
+            command,
+            cwd="/",
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            **as_account,
+        )
         if done.returncode:
             raise CannotStart(f"initdb failed: {done.stderr.strip()}")
     options = list(DATABASE_OPTIONS) + ([] if durable else ["fsync=off", "full_page_writes=off"])
@@ -100,7 +122,15 @@ def postgres(home: Path, *, durable: bool = True) -> Iterator[str]:
     for option in options:
         command += ["-c", option]
     with (home / "postgres.log").open("ab") as log:
-        server = subprocess.Popen(command, cwd="/", env=_environment(), stdout=log, stderr=log, start_new_session=True, **as_account)
+        server = subprocess.Popen(
+            command,
+            cwd="/",
+            env=_environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            **as_account,
+        )
     try:
         _wait_for_postgres(server, data)
         yield f"postgresql://pagewire@/postgres?host={sockets}"
