@@ -10,12 +10,14 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec import Struct
 
 from shared import log, metrics
-from shared.backlog.envelope import Entry, Envelope
+from shared.backlog.envelope import Entry
+from shared.errors import Unavailable
 from shared.events import Item, Rejected, Unsend
 from shared.facebook import webhook
 from shared.store.applying import Applied, apply
@@ -41,7 +43,8 @@ class Backlog(Protocol):
     async def replay_pending(self) -> list[Entry]: ...
     async def read(self, max_entries: int, max_bytes: int, block_ms: int) -> list[Entry]: ...
     async def claim_stale(self) -> list[Entry]: ...
-    async def ack(self, entries: Sequence[Entry]) -> None: ...
+    async def hold(self, entries: list[Entry], *, forgive: bool = False) -> None: ...
+    async def ack(self, entries: list[Entry]) -> None: ...
 
 
 class Told(Struct, frozen=True):
@@ -102,21 +105,15 @@ class Ingest:
         again = any(entry.deliveries > 1 for entry in entries)
         told: list[Told] = []
         for entry in entries:
-            for envelope in entry.envelopes:
-                told += _parse(envelope)
-                if len(told) >= MAX_ITEMS:
-                    await self._write(told, again=again)
-                    told = []
-                    await asyncio.sleep(0)
+            told += _read(entry)
+            while len(told) >= MAX_ITEMS:
+                await self._write(entries, told[:MAX_ITEMS], again=again)
+                del told[:MAX_ITEMS]
         if told:
-            await self._write(told, again=again)
+            await self._write(entries, told, again=again)
         await self._backlog.ack(entries)
 
-    async def _write(self, told: list[Told], *, again: bool) -> None:
-        for start in range(0, len(told), MAX_ITEMS):
-            await self._write_some(told[start : start + MAX_ITEMS], again=again)
-
-    async def _write_some(self, told: list[Told], *, again: bool) -> None:
+    async def _write(self, entries: list[Entry], told: list[Told], *, again: bool) -> None:
         """Write a few items, however long Postgres is away; what it refuses is set apart."""
         attempt = 0
         while True:
@@ -126,25 +123,32 @@ class Ingest:
                 if is_transient(error):
                     attempt += 1
                     again = True
-                    await self._wait_for_postgres(error, attempt)
+                    await self._wait_for_postgres(entries, error, attempt)
                     continue
                 if not is_refusal(error):
                     raise
-                await self._set_apart(told, error, again=again)
+                await self._set_apart(entries, told, error, again=again)
                 return
             await self._effects.follow(applied, again=again)
             return
 
-    async def _wait_for_postgres(self, error: BaseException, attempt: int) -> None:
+    async def _wait_for_postgres(
+        self, entries: list[Entry], error: BaseException, attempt: int
+    ) -> None:
         _log.warning("ingest_waits_for_postgres", error=type(error).__name__, attempt=attempt)
+        # Postgres' absence is no fault of the entries: nobody else takes them, and no start counts.
+        with suppress(Unavailable):
+            await self._backlog.hold(entries, forgive=True)
         await asyncio.sleep(random.uniform(0.02, min(5.0, 0.05 * 2**attempt)))  # noqa: S311
 
-    async def _set_apart(self, told: list[Told], error: Exception, *, again: bool) -> None:
+    async def _set_apart(
+        self, entries: list[Entry], told: list[Told], error: Exception, *, again: bool
+    ) -> None:
         """Halve a batch that Postgres refuses until the refused item stands alone."""
         if len(told) > 1:
             middle = len(told) // 2
-            await self._write_some(told[:middle], again=again)
-            await self._write_some(told[middle:], again=again)
+            await self._write(entries, told[:middle], again=again)
+            await self._write(entries, told[middle:], again=again)
             return
         (one,) = told
         if isinstance(one.what, Rejected):
@@ -156,7 +160,7 @@ class Ingest:
             object=one.what.object,
             page_id=one.what.page_id,
         )
-        await self._write_some([Told(one.received_ms, refused)], again=again)
+        await self._write(entries, [Told(one.received_ms, refused)], again=again)
 
     async def _apply(self, told: list[Told]) -> Applied:
         started = time.perf_counter()
@@ -183,9 +187,16 @@ class Ingest:
         return batch
 
 
-def _parse(envelope: Envelope) -> Iterator[Told]:
-    for what in webhook.parse(envelope.body, envelope.received_ms):
-        yield Told(envelope.received_ms, what)
+def _read(entry: Entry) -> Iterator[Told]:
+    if entry.unreadable is not None:
+        reason = "This is no backlog entry of ours"
+        yield Told(
+            time.time_ns() // 1_000_000,
+            Rejected(reason="unreadable", error=reason, raw=entry.unreadable),
+        )
+    for envelope in entry.envelopes:
+        for what in webhook.parse(envelope.body, envelope.received_ms):
+            yield Told(envelope.received_ms, what)
 
 
 def _unknown_page(item: Item) -> Rejected:
