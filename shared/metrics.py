@@ -16,3 +16,14 @@ webhook_requests = Counter(
 webhook_seconds = Histogram(
     "pagewire_webhook_seconds", "From the request's first byte to its 200", buckets=_LATENCY
 )
+
+ingest_items = Counter("pagewire_ingest_items", "Webhook items written to the tables")
+ingest_batch_items = Histogram(
+    "pagewire_ingest_batch_items",
+    "Items in one transaction",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 200, 300),
+)
+ingest_batch_seconds = Histogram(
+    "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
+)
+task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])

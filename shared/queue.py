@@ -5,7 +5,7 @@ sweep asks for it again.
 """
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import uuid4
 
 import msgspec
@@ -63,7 +63,7 @@ encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 decode = msgspec.msgpack.Decoder().decode
 
 
-def connect(pool: "ConnectionPool[Any]") -> ArqRedis:
+def connect(pool: ConnectionPool) -> ArqRedis:
     """Return arq's client over a pool that has timeouts; jobs travel as MessagePack."""
     return ArqRedis(
         connection_pool=pool,
@@ -91,5 +91,3 @@ class Queue:
             job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **asdict(job)
         )
         return job_id
-
-

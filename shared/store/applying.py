@@ -1,6 +1,7 @@
 """Writes one batch of rows in one transaction and tells what it changed."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from msgspec import Struct, field
 from shared.ids import conversation_id
 from shared.store import queries
 from shared.store.database import Connection, Database
-from shared.store.rows import Batch, ConversationRow, DeadLetter, columns
+from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, columns
 
 _SQL = queries.load("queries.sql")
 # A redelivery comes within 36 hours (Facebook's longest retry); two days leave room for a backlog.
@@ -90,34 +91,44 @@ class _Writing:
 
     async def _write_messages(self) -> None:
         rows = sorted(self._batch.messages.values(), key=lambda row: (row.page_id, row.mid))
-        before: dict[Key, asyncpg.Record] = {}
-        same: set[int] = set()
-        found = await self._connection.fetch(_SQL["unchanged_messages"], *columns(rows))
-        for record in found:
-            row = rows[record["n"] - 1]
-            before[row.page_id, row.mid] = record
-            if record["deleted_ms"] is not None:
-                self._gone.add((row.page_id, row.mid))
-            if record["same"]:
-                same.add(record["n"] - 1)
-                self._mention(row.page_id, record["participant_id"])
-        if same:
-            rows = [row for n, row in enumerate(rows) if n not in same]
-        if not rows:
-            return
-        written = await self._connection.fetch(_SQL["upsert_messages"], *columns(rows))
-        for record in written:
-            self._message_written(record, before.get((record["page_id"], record["mid"])))
+        before = await self._stored_messages(rows)
+        new = [row for row in rows if not self._adds_nothing(row, before)]
+        if new:
+            for record in await self._connection.fetch(_SQL["upsert_messages"], *columns(new)):
+                self._message_written(record, before.get((record["page_id"], record["mid"])))
+
+    async def _stored_messages(self, rows: list[MessageRow]) -> dict[Key, MessageRow]:
+        found = await self._connection.fetch(
+            _SQL["stored_messages"], [row.page_id for row in rows], [row.mid for row in rows]
+        )
+        return {(record["page_id"], record["mid"]): MessageRow(**record) for record in found}
+
+    def _adds_nothing(self, row: MessageRow, before: dict[Key, MessageRow]) -> bool:
+        """Tell whether a message is stored with all that `row` tells, so that nothing is written.
+
+        Even an update that changes nothing would write a row version and its WAL.
+        """
+        old = before.get((row.page_id, row.mid))
+        if old is None:
+            return False
+        if old.deleted_ms is not None:
+            self._gone.add((row.page_id, row.mid))
+        joined = copy(old)
+        joined.join(row)
+        if joined != old:
+            return False
+        self._mention(row.page_id, old.participant_id)
+        return True
 
     def _mention(self, page_id: str, participant_id: str | None) -> None:
         if participant_id is not None:
             self._applied.mentioned.add((page_id, participant_id))
 
-    def _message_written(self, now: asyncpg.Record, old: asyncpg.Record | None) -> None:
+    def _message_written(self, now: asyncpg.Record, old: MessageRow | None) -> None:
         page_id, mid, participant_id = now["page_id"], now["mid"], now["participant_id"]
         if now["deleted_ms"] is not None:
             self._gone.add((page_id, mid))
-            if old is None or old["deleted_ms"] is None:
+            if old is None or old.deleted_ms is None:
                 self._newly_gone.add((page_id, mid))
         if participant_id is None:
             return
@@ -139,14 +150,14 @@ class _Writing:
             # Another writer stored it between our look and our write.
             self._touch(key, "message")
             return
-        if old["participant_id"] not in {None, participant_id}:
-            moved_from = (page_id, old["participant_id"])
+        if old.participant_id not in {None, participant_id}:
+            moved_from = (page_id, old.participant_id)
             self._conversation(moved_from, platform)
             self._recount.add(moved_from)
             self._touch(moved_from, "message")
-        self._applied.new_messages += old["sent_ms"] is None and now["sent_ms"] is not None
+        self._applied.new_messages += old.sent_ms is None and now["sent_ms"] is not None
         for kind, fields in _VISIBLE.items():
-            if any(old[name] != now[name] for name in fields):
+            if any(getattr(old, name) != now[name] for name in fields):
                 self._touch(key, kind)
 
     def _conversation(self, key: Key, platform: str) -> ConversationRow:

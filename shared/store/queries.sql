@@ -3,73 +3,21 @@
 -- field order of rows.py. Lookups are written as lateral joins, so that no plan made on a small
 -- table can turn them into scans of a large one.
 
--- name: unchanged_messages
--- Of the messages given, those already stored: what they looked like, and whether the new telling
--- adds nothing (`same`). The rules are MessageRow.join's: a telling adds nothing when joining it
--- changes no column. A message that is not stored yet is not returned.
+-- name: stored_messages
+-- Those of the messages given that are stored already, in the shape of MessageRow; attachments
+-- stand for themselves by their digest.
 select
-    new.n::int as n,
-    old.participant_id, old.direction, old.sent_ms, old.text, old.attachments_key, old.num_edit,
-    old.deleted_ms, old.unreadable_ms, old.read_ms, old.reply_to_mid, old.kind,
-    (
-        (
-            new.source_rank < old.source_rank
-            or new.source_rank = old.source_rank
-            and old.source <= new.source
-            and (new.participant_id is null or coalesce(old.participant_id <= new.participant_id, false))
-            and (new.direction is null or coalesce(old.direction <= new.direction, false))
-            and (new.kind is null or coalesce(old.kind <= new.kind, false))
-            and (new.reply_to_mid is null or coalesce(old.reply_to_mid <= new.reply_to_mid, false))
-            and (new.app_id is null or coalesce(old.app_id <= new.app_id, false))
-            and (
-                new.extra is null or old.deleted_ms is not null
-                or coalesce(old.extra::text collate "C" <= new.extra collate "C", false)
-            )
-        )
-        and (
-            new.sent_ms is null
-            or coalesce((old.sent_exact, -old.sent_ms) >= (new.sent_exact, -new.sent_ms), false)
-        )
-        and (
-            new.text is null or old.deleted_ms is not null
-            or coalesce(
-                (old.text_as_of_ms, old.text_num_edit, old.text_rank, old.text collate "C")
-                >= (new.text_as_of_ms, new.text_num_edit, new.text_rank, new.text collate "C"),
-                false
-            )
-        )
-        and (
-            new.attachments is null or old.deleted_ms is not null
-            or coalesce(
-                (old.attachments_as_of_ms, old.attachments_rank, old.attachments_digest)
-                >= (new.attachments_as_of_ms, new.attachments_rank, new.attachments_digest),
-                false
-            )
-        )
-        and old.num_edit >= new.num_edit
-        and (new.edited_ms is null or coalesce(old.edited_ms >= new.edited_ms, false))
-        and (new.deleted_ms is null or coalesce(old.deleted_ms <= new.deleted_ms, false))
-        and (new.unreadable_ms is null or coalesce(old.unreadable_ms <= new.unreadable_ms, false))
-        and (new.read_ms is null or coalesce(old.read_ms <= new.read_ms, false))
-    ) as same
-from unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[],
-    $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::boolean[], $14::text[],
-    $15::bigint[], $16::int[], $17::smallint[], $18::text[], $19::bytea[], $20::bytea[],
-    $21::bigint[], $22::smallint[], $23::int[], $24::bigint[], $25::bigint[], $26::bigint[],
-    $27::bigint[]
-) with ordinality as new (
-    page_id, mid, platform, source, source_rank, participant_id, direction,
-    kind, reply_to_mid, app_id, extra, sent_ms, sent_exact, text,
-    text_as_of_ms, text_num_edit, text_rank, attachments, attachments_digest, attachments_key,
-    attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms,
-    read_ms, n
-)
+    m.page_id, m.mid, m.platform, m.source, m.source_rank, m.participant_id, m.direction,
+    m.kind, m.reply_to_mid, m.app_id, m.extra::text as extra, m.sent_ms, m.sent_exact, m.text,
+    m.text_as_of_ms, m.text_num_edit, m.text_rank, null::text as attachments,
+    m.attachments_digest, m.attachments_key, m.attachments_as_of_ms, m.attachments_rank,
+    m.num_edit, m.edited_ms, m.deleted_ms, m.unreadable_ms, m.read_ms
+from unnest($1::text[], $2::text[]) as new (page_id, mid)
 cross join lateral (
     select * from messages m
     where m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
     offset 0
-) old;
+) m;
 
 -- name: upsert_messages
 -- Joins messages into what is stored, by the rules of MessageRow.join; returns the rows as they

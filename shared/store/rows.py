@@ -130,7 +130,7 @@ def _text_version(row: MessageRow) -> tuple[Any, ...]:
 
 
 def _attachments_version(row: MessageRow) -> tuple[Any, ...]:
-    if row.attachments is None:
+    if row.attachments_digest is None:
         return ()
     return row.attachments_as_of_ms, row.attachments_rank, row.attachments_digest
 
