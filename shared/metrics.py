@@ -3,7 +3,7 @@
 No label holds a Page, a person or a URL: what concerns one Page is answered by the API.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 # From 0.5 ms (an idle loopback round trip) to Facebook's 5 s limit.
 _LATENCY = (

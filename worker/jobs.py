@@ -130,13 +130,14 @@ def cron_jobs() -> list[CronJob]:
     return [_cron_job(name, every) for name, every in EVERY.items()]
 
 
-async def _run(context: dict[str, Any], job: Job) -> None:
-    await context["jobs"].run(context, job)
+async def _run(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:
+    (job,) = args
+    await ctx["jobs"].run(ctx, job)
 
 
 def _cron_job(name: str, every: timedelta) -> CronJob:
-    async def tick(context: dict[str, Any]) -> None:
-        await context["jobs"].tick(name)
+    async def tick(ctx: dict[Any, Any], *_: Any, **__: Any) -> None:
+        await ctx["jobs"].tick(name)
 
     seconds = int(every.total_seconds())
     times: dict[str, Any] = (

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -32,6 +33,7 @@ from worker.effects import Effects
 from worker.ingest import Ingest
 from worker.jobs import Jobs
 from worker.slot import Slot
+from worker.writing import Writer
 
 Only: TypeAlias = Literal["ingest", "jobs"] | None
 WANTS = ("database_url", "redis_url", "facebook_app_secrets", "token_encryption_keys")
@@ -63,7 +65,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             writer=True,
         )
         stack.push_async_callback(database.close)
-        cache = Cache(connect(settings.cache_redis_url.reveal()), connect(redis_url))
+        cache = Cache(connect(settings.cache_redis_url.reveal()))
         stack.push_async_callback(cache.aclose)
         reader = StreamReader(redis_url, slot.name)
         stack.push_async_callback(reader.aclose)
@@ -74,10 +76,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         arq = queue.connect(connect(redis_url, size=20).connection_pool)
         stack.push_async_callback(arq.aclose)
 
-        pages, effects = KnownPages(database), Effects(cache)
+        writer = Writer(database, KnownPages(database), Effects(cache))
         ingests = {
-            "stream": Ingest(reader, database, pages, effects),
-            "inbox": Ingest(InboxReader(pool, slot.name), database, pages, effects),
+            "stream": Ingest(reader, writer),
+            "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
 
         async def sweep() -> None:
@@ -107,10 +109,10 @@ def tasks(
     running: dict[str, Callable[[], Awaitable[None]]] = {}
     if only != "jobs":
         for name, ingest in parts.ingests.items():
-            running[f"ingest-{name}"] = lambda ingest=ingest: ingest.run(stop)
+            running[f"ingest-{name}"] = partial(ingest.run, stop)
     if only != "ingest":
         for name in (NOW, LATER):
-            running[f"jobs-{name}"] = lambda name=name: _serve_queue(parts, name, stop)
+            running[f"jobs-{name}"] = partial(_serve_queue, parts, name, stop)
     return running
 
 
