@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
-from deploy.simulator import report, wire
+from deploy.simulator import oddities, report, wire
 from deploy.simulator.acts import Act
 from deploy.simulator.config import Modes
 from deploy.simulator.faults import Fault
@@ -54,13 +54,14 @@ class TokenChange(Struct, kw_only=True, forbid_unknown_fields=True):
 class Post(Struct, kw_only=True, forbid_unknown_fields=True):
     """Asks for a body to be posted as a webhook, signed as `signature` says.
 
-    `text` is posted as it is, `body` the way Facebook writes JSON. `reserialised` signs that and
-    posts the same JSON written otherwise. `pad` fills the body up to so many bytes.
+    The body is one of: `text` as it is, `body` the way Facebook writes JSON, or `odd`, the name of
+    one of `oddities.py` (for the first Page). `reserialised` posts the same JSON written otherwise
+    than it was signed. `pad` fills the body up to so many bytes.
     """
 
     body: Any = None
     text: str | None = None
-    object: Literal["page", "instagram"] = "page"
+    odd: str | None = None
     signature: wire.Signature = "right"
     pad: int = 0
 
@@ -96,6 +97,7 @@ class Control:
                 web.delete("/webhooks", self._forget_webhooks),
                 web.get("/webhooks/sent", self._sent),
                 web.post("/webhooks/post", self._post),
+                web.post("/webhooks/handshake", self._handshake),
             ]
         )
         return app
@@ -257,14 +259,33 @@ class Control:
     async def _post(self, request: web.Request) -> web.Response:
         """Post a body of your own as a webhook, signed rightly or in one of the wrong ways."""
         wanted, webhooks = await _read(request, Post), self._sim.webhooks
-        callback = webhooks.subscriptions.callbacks.get(wanted.object)
+        body = self._body(wanted).ljust(wanted.pad)
+        posted, headers = wire.signed(body, webhooks.secret, wanted.signature)
+        status, error = await webhooks.post(self._callback(), posted, headers)
+        return _json({"status": status, "error": error, "bytes": len(posted)})
+
+    async def _handshake(self, _: web.Request) -> web.Response:
+        """Ask the webhook URL for its consent, as Facebook does before it sends anything."""
+        callback = self._callback()
+        problem = await self._sim.webhooks.handshake(callback, self._sim.config.verify_token)
+        return _json({"agreed": problem is None, "problem": problem})
+
+    def _callback(self) -> str:
+        callback = self._sim.webhooks.subscriptions.callbacks.get("page")
         if callback is None:
             raise LookupError("no webhook URL: start with --webhook-url, or subscribe the app")
-        body = wire.encode(wanted.body) if wanted.text is None else wanted.text.encode()
-        body = body.ljust(wanted.pad)
-        posted, headers = wire.signed(body, webhooks.secret, wanted.signature)
-        status, error = await webhooks.post(callback.url, posted, headers)
-        return _json({"status": status, "error": error, "bytes": len(posted)})
+        return callback.url
+
+    def _body(self, wanted: Post) -> bytes:
+        if wanted.text is not None:
+            return wanted.text.encode()
+        if wanted.odd is None:
+            return wire.encode(wanted.body)
+        page = next(iter(self._sim.truth.pages.values()))
+        bodies = oddities.all_of(page, self._sim.clock.now_ms())
+        if wanted.odd not in bodies:
+            raise LookupError(f"no odd body {wanted.odd}; there are {', '.join(bodies)}")
+        return wire.encode(bodies[wanted.odd])
 
 
 @web.middleware

@@ -83,7 +83,6 @@ class Webhooks:
         self._modes = modes
         self._clock = clock
         self._rng = Random(f"{config.seed}/webhooks")
-        self._verify_token = config.verify_token
         self.secret = config.app_secret
         self.subscriptions = Subscriptions(config, self.handshake)
         self.ledger: deque[Attempt] = deque(maxlen=KEPT)
