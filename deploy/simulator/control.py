@@ -3,7 +3,8 @@
 All of it is JSON. A request that makes no sense is answered 400 with an `error` that says why.
 """
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -157,14 +158,9 @@ class Control:
         query = request.query
         code = int(query["code"]) if "code" in query else None
         found = self._sim.calls.list(query.get("path"), query.get("page"), code)
-        newest = found[-int(query.get("limit", "100")) :]
-        return _json(
-            {
-                "count": len(found),
-                "requests": len({record.request for record in found}),
-                "calls": newest,
-            }
-        )
+        requests = len({record.request for record in found})
+        newest = _newest(found, request)
+        return _json({"count": len(found), "requests": requests, "calls": newest})
 
     async def _forget_calls(self, _: web.Request) -> web.Response:
         """Forget the recorded calls."""
@@ -243,7 +239,7 @@ class Control:
                 "pending": webhooks.pending,
                 "unsent": len(webhooks.unsent),
                 "alerts": webhooks.alerts,
-                "attempts": list(webhooks.ledger)[-int(request.query.get("limit", "100")) :],
+                "attempts": _newest(webhooks.ledger, request),
             }
         )
 
@@ -293,13 +289,21 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     """Answer 400 with the reason where a request makes no sense."""
     try:
         return await handler(request)
-    except (LookupError, ValueError) as error:
+    except (LookupError, ValueError, re.error) as error:
         return web.json_response({"error": str(error)}, status=400)
 
 
 async def _read(request: web.Request, type_: type[T]) -> T:
     """Read a JSON body; ValueError says what is wrong with it."""
     return msgspec.json.decode(await request.read() or b"{}", type=type_)
+
+
+def _newest(records: Iterable[T], request: web.Request) -> list[T]:
+    """Return the last of some records: a hundred, or `?limit=`."""
+    limit = request.query.get("limit", "100")
+    if not limit.isdigit():
+        raise ValueError("`limit` must be a number")
+    return list(records)[-int(limit) :] if int(limit) else []
 
 
 def _json(value: object) -> web.Response:
