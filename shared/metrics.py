@@ -3,7 +3,7 @@
 No label holds a Page, a person or a URL: what concerns one Page is answered by the API.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 # From 0.5 ms (an idle loopback round trip) to Facebook's 5 s limit.
 _LATENCY = (
@@ -27,3 +27,9 @@ ingest_batch_seconds = Histogram(
     "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
 )
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
+
+job_seconds = Histogram(
+    "pagewire_job_seconds", "Jobs by name and how they ended", ["job", "ending"], buckets=_LATENCY
+)
+cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
+cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])

@@ -4,8 +4,9 @@ Losing a job may cost time, never data: what it works on lies in Postgres or in 
 sweep asks for it again.
 """
 
+import time
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import msgspec
@@ -59,8 +60,58 @@ class ApplyWaiting(Job, frozen=True, kw_only=True):
     page: str
 
 
+class SetAside(Job, frozen=True, kw_only=True):
+    """What became of a job nobody here can do: kept for a person, with what was sent."""
+
+    name: ClassVar[str] = "set_aside"
+    error: str
+    sent: bytes
+
+
+JOBS: dict[str, type[Job]] = {
+    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting)
+}
+"""The jobs anybody may queue, by the name they are queued under."""
+
 encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-decode = msgspec.msgpack.Decoder().decode
+
+
+class _Sent(
+    Struct, rename={"name": "f", "args": "a", "kwargs": "k", "tries": "t", "queued_ms": "et"}
+):
+    """A job as arq writes it (arq.jobs.serialize_job)."""
+
+    name: str
+    kwargs: dict[str, Any]
+    queued_ms: int
+    args: list[Any] = []
+    tries: int | None = None
+
+
+_sent = msgspec.msgpack.Decoder(_Sent)
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """Return a queued job as arq wants it, with one typed `Job` as its argument.
+
+    Never raises: whatever cannot be understood (another name, wrong arguments, a pickle) becomes
+    `SetAside`, where arq would drop it with a line in the log.
+    """
+    try:
+        sent = _sent.decode(raw)
+        if sent.name.startswith("cron:"):
+            args: list[Any] = []
+        elif sent.args:
+            raise ValueError("arguments are sent by name")
+        elif sent.name not in JOBS:
+            raise ValueError("there is no job of this name")
+        else:
+            args = [msgspec.convert(sent.kwargs, JOBS[sent.name])]
+    # msgspec's own errors are ValueErrors; it lets RecursionError through.
+    except (ValueError, RecursionError) as error:
+        sent = _Sent(name=SetAside.name, kwargs={}, queued_ms=time.time_ns() // 1_000_000)
+        args = [SetAside(error=str(error), sent=raw)]
+    return {"f": sent.name, "a": args, "k": {}, "t": sent.tries, "et": sent.queued_ms}
 
 
 def connect(pool: ConnectionPool) -> ArqRedis:

@@ -1,16 +1,8 @@
 """What follows a commit: the cache forgets what became stale, then everyone is told."""
 
-from collections.abc import Iterable
-from typing import Protocol
-
+from shared.cache import Cache
 from shared.ids import conversation_id
-from shared.store.applying import Applied, Change, Key
-
-
-class Cache(Protocol):
-    """Forgets what was read before a change, and tells that there was one."""
-
-    async def changed(self, changes: Iterable[Change]) -> None: ...
+from shared.store.applying import Applied
 
 
 class Effects:
@@ -28,10 +20,8 @@ class Effects:
 
     async def follow(self, applied: Applied, *, again: bool) -> None:
         """Invalidate and announce what a committed batch changed, in one round trip."""
-        changes = dict(applied.changes)
+        keys = set(applied.changes)
         if again:
-            for page_id, participant_id in applied.mentioned - changes.keys():
-                key: Key = (page_id, participant_id)
-                changes[key] = Change(*key, conversation_id(*key), frozenset({"message"}))
-        if changes:
-            await self._cache.changed(changes.values())
+            keys |= applied.mentioned
+        if keys:
+            await self._cache.changed([conversation_id(*key) for key in sorted(keys)])

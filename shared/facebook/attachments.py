@@ -146,10 +146,6 @@ def _without_doubles(attachments: list[Attachment]) -> list[Attachment]:
     """Drop what came twice while Facebook changed the form: a sticker and the image of it."""
     stickers = {_identity(one): one for one in attachments if one.type == "sticker"}
     shown = {stable_url(one.url) for one in stickers.values() if one.url}
-    others = [
-        one
-        for one in attachments
-        if one.type != "sticker"
-        and not (one.type == "image" and stable_url(one.url or "") in shown)
-    ]
-    return [*stickers.values(), *others]
+    others = [one for one in attachments if one.type != "sticker"]
+    images = [one for one in others if one.type == "image" and stable_url(one.url or "") in shown]
+    return [*stickers.values(), *(one for one in others if one not in images)]

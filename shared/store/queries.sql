@@ -367,17 +367,27 @@ where r.page_id = gone.page_id collate "C" and r.mid = gone.mid collate "C"
     and r.bytes is not null;
 
 -- name: insert_dead_letters
-insert into dead_letters (digest, source, reason, error, object, page_id, bytes, received_ms)
-select
-    sha256(
-        convert_to(new.source || ' ' || new.reason || ' ' || coalesce(new.page_id, '') || ' ', 'UTF8')
-        || new.bytes
-    ),
-    new.source, new.reason, new.error, new.object, new.page_id, new.bytes, new.received_ms
+-- A letter that is retried and fails again is open again; one that is open, or was discarded,
+-- stays as it is.
+insert into dead_letters as old
+    (digest, source, reason, error, object, page_id, bytes, received_ms)
+select distinct on (digest)
+    digest, source, reason, error, object, page_id, bytes, received_ms
 from unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[]
-) as new (source, reason, error, object, page_id, bytes, received_ms)
-on conflict (digest) do nothing;
+) as new (source, reason, error, object, page_id, bytes, received_ms),
+lateral (
+    select sha256(
+        convert_to(source || ' ' || reason || ' ' || coalesce(page_id, '') || ' ', 'UTF8') || bytes
+    ) as digest
+) identity
+order by digest
+on conflict (digest) do update set
+    error = excluded.error,
+    tries = old.tries + 1,
+    resolved_at = null,
+    resolution = null
+where old.resolution in ('retrying', 'retried');
 
 -- name: insert_changes
 insert into changes (page_id, participant_id, conversation_id, kinds)
