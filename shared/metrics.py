@@ -16,3 +16,26 @@ webhook_requests = Counter(
 webhook_seconds = Histogram(
     "pagewire_webhook_seconds", "From the request's first byte to its 200", buckets=_LATENCY
 )
+
+ingest_items = Counter("pagewire_ingest_items", "Webhook items written to the tables")
+ingest_batch_items = Histogram(
+    "pagewire_ingest_batch_items",
+    "Items in one transaction",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 200, 300),
+)
+ingest_batch_seconds = Histogram(
+    "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
+)
+visible_seconds = Histogram(
+    "pagewire_visible_seconds",
+    "From an item's receipt by the ingress to a stage on its way to a reader",
+    ["stage"],
+    buckets=_LATENCY,
+)
+task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
+
+job_seconds = Histogram(
+    "pagewire_job_seconds", "Jobs by name and how they ended", ["job", "ending"], buckets=_LATENCY
+)
+cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
+cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])

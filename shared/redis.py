@@ -1,0 +1,52 @@
+"""Redis clients from a URL: bounded, with timeouts everywhere, and retrying nothing by themselves.
+
+Whether a command may be sent twice only its caller knows.
+"""
+
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio.connection import UnixDomainSocketConnection
+
+_SENTINEL_PORT = 26379
+
+
+def connect(url: str, *, size: int = 10, timeout: float = 2.0) -> Redis:
+    """Return a client of at most `size` connections; nothing is sent yet.
+
+    `timeout` (seconds) bounds connecting, waiting for a free connection and waiting for a reply;
+    a client that blocks on the server needs one longer than it blocks. `url` is `redis://`,
+    `rediss://`, `unix://` or `redis+sentinel://host1:port,host2/name`; user and password, where
+    given, are those of the Redis servers.
+    """
+    limits: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    if urlsplit(url).scheme == "redis+sentinel":
+        return _through_sentinel(url, size, limits)
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=size, timeout=timeout, decode_responses=False, **limits
+    )
+    if not issubclass(pool.connection_class, UnixDomainSocketConnection):
+        pool.connection_kwargs["socket_keepalive"] = True
+    return Redis.from_pool(pool)
+
+
+def _through_sentinel(url: str, size: int, limits: dict[str, Any]) -> Redis:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    sentinels = []
+    for host in hosts.split(","):
+        name, _, port = host.partition(":")
+        sentinels.append((name, int(port or _SENTINEL_PORT)))
+    manager = Sentinel(sentinels, sentinel_kwargs=limits)  # type: ignore[no-untyped-call]
+    master = manager.master_for(
+        parts.path.strip("/"),
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        db=int(dict(parse_qsl(parts.query)).get("db", 0)),
+        max_connections=size,
+        socket_keepalive=True,
+        **limits,
+    )
+    return cast("Redis", master)
