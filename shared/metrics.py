@@ -26,6 +26,12 @@ ingest_batch_items = Histogram(
 ingest_batch_seconds = Histogram(
     "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
 )
+visible_seconds = Histogram(
+    "pagewire_visible_seconds",
+    "From an item's receipt by the ingress to a stage on its way to a reader",
+    ["stage"],
+    buckets=_LATENCY,
+)
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(

@@ -38,6 +38,7 @@ Work: TypeAlias = Callable[[Any], Awaitable[Outcome | None]]
 EVERY: dict[str, timedelta] = {
     "ingest": timedelta(seconds=10),
     "trim": timedelta(seconds=30),
+    "waiting": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),
 }
 """The crons and their rhythm; each divides a minute, or is whole minutes that divide an hour."""

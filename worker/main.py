@@ -18,12 +18,12 @@ from arq import ArqRedis, Worker
 from msgspec import Struct
 
 from shared import config, log, queue
-from shared.backlog.inbox import InboxReader
+from shared.backlog.inbox import Inbox, InboxReader
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache
 from shared.config import Settings
-from shared.queue import LATER, NOW
+from shared.queue import LATER, NOW, ApplyWaiting, Job
 from shared.redis import connect
 from shared.store.database import Database
 from shared.store.pages import KnownPages
@@ -31,7 +31,8 @@ from shared.store.upkeep import keep_partitions
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.ingest import Ingest
-from worker.jobs import Jobs
+from worker.jobs import Jobs, Work
+from worker.letters import Letters
 from worker.slot import Slot
 from worker.writing import Writer
 
@@ -82,6 +83,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
 
+        letters = Letters(database, Inbox(pool, patience=5.0))
+
         async def sweep() -> None:
             for ingest in ingests.values():
                 await ingest.drain()
@@ -89,8 +92,17 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         async def upkeep() -> None:
             await keep_partitions(database, settings.raw_retention)
 
-        crons = {"ingest": sweep, "trim": stream.trim, "upkeep": upkeep}
-        yield Parts(slot=slot.name, ingests=ingests, jobs=Jobs({}, crons, database), arq=arq)
+        async def apply_waiting(job: ApplyWaiting) -> None:
+            await letters.apply_waiting(job.page)
+
+        works: dict[type[Job], Work] = {ApplyWaiting: apply_waiting}
+        crons = {
+            "ingest": sweep,
+            "trim": stream.trim,
+            "waiting": letters.apply_waiting,
+            "upkeep": upkeep,
+        }
+        yield Parts(slot=slot.name, ingests=ingests, jobs=Jobs(works, crons, database), arq=arq)
 
 
 async def serve(settings: Settings, only: Only) -> None:

@@ -80,10 +80,11 @@ class Calls:
         self, path: str | None = None, page: str | None = None, code: int | None = None
     ) -> list[Record]:
         """Return the calls whose path matches a regular expression, of a Page, with an error."""
+        pattern = re.compile(path or "")
         return [
             record
             for record in self._records
-            if (path is None or re.search(path, record.path))
+            if pattern.search(record.path)
             and (page is None or record.page == page)
             and (code is None or record.code == code)
         ]

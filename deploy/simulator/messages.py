@@ -39,8 +39,7 @@ def _to(_: View, message: Message, field: Field) -> Json:
 
 
 def _attachments(view: View, message: Message, field: Field) -> Json | None:
-    rows = files(message)
-    if not rows:
+    if not message.attachments or not files(message):
         return None
     return attachments_edge(view, message, field.children, limit_of(field.modifier("limit")), None)
 
@@ -92,6 +91,8 @@ def _sticker(view: View, message: Message, _: Field) -> str | None:
 
 
 def _shares(view: View, message: Message, field: Field) -> Json | None:
+    if not message.attachments:
+        return None
     shared = [a for a in message.attachments if a.kind in {"fallback", "share", "ig_reel"}]
     if not shared:
         return None
@@ -105,9 +106,18 @@ def _shares(view: View, message: Message, field: Field) -> Json | None:
 
 
 def _tags(_: View, message: Message, __: Field) -> Json:
-    read = message.inbound or message.sent_ms <= message.conversation.read_watermark_ms
-    names = ["inbox", *(["read"] if read else []), *([] if message.inbound else ["sent"])]
-    return {"data": [{"name": name} for name in (*names, "source:chat")]}
+    if message.inbound:
+        return _RECEIVED
+    return _READ if message.sent_ms <= message.conversation.read_watermark_ms else _SENT
+
+
+def _tagged(*names: str) -> Json:
+    return {"data": [{"name": name} for name in names]}
+
+
+_RECEIVED = _tagged("inbox", "read", "source:chat")
+_SENT = _tagged("inbox", "sent", "source:chat")
+_READ = _tagged("inbox", "read", "sent", "source:chat")
 
 
 def _reply_to(_: View, message: Message, __: Field) -> Json | None:
@@ -118,9 +128,11 @@ def _reply_to(_: View, message: Message, __: Field) -> Json | None:
 
 
 def _reactions(_: View, message: Message, __: Field) -> Json | None:
+    if not message.reactions:
+        return None
     conversation = message.conversation
     by_kind: dict[str, list[Json]] = {}
-    for actor, reaction in (message.reactions or {}).items():
+    for actor, reaction in message.reactions.items():
         if reaction.active:
             person = actor == conversation.person.id
             by_kind.setdefault(reaction.reaction, []).append(

@@ -27,12 +27,9 @@ def page_card(page: Page, platform: Platform) -> Json:
 
 def card(conversation: Conversation, field: Field, *, person: bool) -> Json:
     """Return one side of a conversation as a participant, with the asked-for fields."""
-    card = (
-        person_card(conversation.person)
-        if person
-        else page_card(conversation.page, conversation.platform)
-    )
-    return pick(card, field.children)
+    if person:
+        return pick(person_card(conversation.person), field.children)
+    return pick(page_card(conversation.page, conversation.platform), field.children)
 
 
 def _id(_: View, node: Any, __: Field) -> str:

@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/messenger-platform/webhooks
 """
 
 import asyncio
+import io
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -83,7 +84,6 @@ class Webhooks:
         self._modes = modes
         self._clock = clock
         self._rng = Random(f"{config.seed}/webhooks")
-        self._verify_token = config.verify_token
         self.secret = config.app_secret
         self.subscriptions = Subscriptions(config, self.handshake)
         self.ledger: deque[Attempt] = deque(maxlen=KEPT)
@@ -205,7 +205,7 @@ class Webhooks:
         timeout = aiohttp.ClientTimeout(total=self._modes.webhook_timeout)
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=timeout
+                url, data=io.BytesIO(body), headers=headers, timeout=timeout
             ) as reply:
                 await reply.read()
                 return reply.status, None
