@@ -20,6 +20,7 @@ from deploy.local import binaries, servers
 from deploy.local.errors import CannotStart
 from deploy.local.process import Program, command_line
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 REPOSITORY = Path(__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must lend PostgreSQL an account")
 WaitFor = Callable[..., None]
