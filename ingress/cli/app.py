@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except CycloptsError as error:
         return _tell(usage(error), debug=debug)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told in three lines
+    except Exception as error:
         return _tell(explain(error), debug=debug)
     return result if isinstance(result, int) else OK
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import App, Parameter
 from msgspec.structs import asdict
 
-from ingress.cli import postgres, show
+from ingress.cli import configuration, postgres, show
 from ingress.cli.problem import USAGE, Problem
 from shared.errors import NotFound
 from shared.store import dead, pages
@@ -89,6 +89,40 @@ async def show_(
         show.facts({name.replace("_", " "): value for name, value in asdict(found).items()})
         print()
         print(show.printable(content.decode("utf-8", "backslashreplace")))
+
+
+@app.command
+async def retry(
+    ids: Ids = None,
+    /,
+    *,
+    reason: Reason = None,
+    page: OfPage = None,
+    everything: All = False,
+    as_json: show.AsJson = False,
+) -> None:
+    """Have the workers try dead letters again: what still cannot be understood comes back here.
+
+    For example:
+
+        pagewire dead retry --reason refused
+    """
+    from ingress.cli import jobs
+    from shared.queue import NOW, RetryDead
+
+    _some(ids, reason, page, everything=everything)
+    settings = configuration.settings("database_url", "redis_url")
+    async with postgres.connected(settings) as database:
+        page_ids = await _entry_ids(database, page)
+        for letter in ids or ():
+            await dead.show(database, letter)
+    async with jobs.connected(settings) as queue:
+        asked = RetryDead(ids=ids or None, reason=reason, page_ids=page_ids)
+        job_id = await queue.put(asked, queue=NOW)
+    if as_json:
+        show.json({"job": job_id})
+    else:
+        print("The workers try again; `pagewire dead list` shows what comes back.")
 
 
 @app.command

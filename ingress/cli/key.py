@@ -88,7 +88,10 @@ async def list_(*, as_json: show.AsJson = False) -> None:
 
 @app.command
 async def revoke(
-    key: Annotated[str, Parameter(help="Its id, or the first eight digits of it.")], /
+    key: Annotated[str, Parameter(help="Its id, or the first eight digits of it.")],
+    /,
+    *,
+    as_json: show.AsJson = False,
 ) -> None:
     """Revoke an API key: from now on it opens nothing.
 
@@ -100,7 +103,10 @@ async def revoke(
     called = key.removeprefix(PREFIX).partition("_")[0] if key.startswith(PREFIX) else key
     async with postgres.connected() as database:
         revoked = await keys.revoke(database, called)
-    print(f"Revoked {show.printable(revoked.name)} ({revoked.id})")
+    if as_json:
+        show.json(revoked)
+    else:
+        print(f"Revoked {show.printable(revoked.name)} ({revoked.id})")
 
 
 def _state(key: ApiKey) -> str:

@@ -180,6 +180,7 @@ async def remove(
     purge: Annotated[
         bool, Parameter(negative="", help="Delete everything that is stored of it.")
     ] = False,
+    as_json: show.AsJson = False,
 ) -> None:
     """Erase a Page's token and stop its syncs; its rows stay, and adding it again revives it.
 
@@ -190,7 +191,10 @@ async def remove(
     async with postgres.connected() as database:
         found = await pages.find(database, page)
         await pages.remove(database, found.id, purge=purge)
-    print(f"{'Purged' if purge else 'Removed'} {show.printable(found.name)} ({found.id})")
+    if as_json:
+        show.json({"id": found.id, "purged": purge})
+    else:
+        print(f"{'Purged' if purge else 'Removed'} {show.printable(found.name)} ({found.id})")
 
 
 def _token(file: Path | None) -> Secret | None:

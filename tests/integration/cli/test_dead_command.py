@@ -4,7 +4,10 @@ import base64
 
 import pytest
 from called import Command
+from redis.asyncio import Redis
 
+from shared import queue
+from shared.queue import RetryDead
 from shared.store import applying
 from shared.store.database import Database
 from shared.store.rows import DeadLetter
@@ -92,3 +95,22 @@ async def test_nothing_is_discarded_by_saying_nothing(run: Command, letters: lis
 async def test_a_letter_that_is_not_there_is_named(run: Command) -> None:
     ended = await run("dead", "show", "7")
     assert (ended.status, ended.err) == (1, "error: There is no dead letter 7.\n")
+
+
+async def test_a_retry_is_asked_of_the_workers(
+    run: Command, letters: list[bytes], redis_url: str
+) -> None:
+    asked = await run("dead", "retry", "1", "2", "--reason", "refused", "--json")
+    assert asked.status == 0
+    async with Redis.from_url(redis_url) as client:
+        sent = await client.get(f"arq:job:{asked.json['job']}")
+    assert queue.decode(sent)["a"] == [RetryDead(ids=[1, 2], reason="refused")]
+
+
+async def test_a_retry_of_nothing_or_of_no_letter_is_refused(
+    run: Command, letters: list[bytes]
+) -> None:
+    assert (await run("dead", "retry")).status == 2
+    ended = await run("dead", "retry", "1", "99")
+    assert (ended.status, ended.out) == (1, "")
+    assert "no dead letter 99" in ended.err
