@@ -25,7 +25,7 @@ setup: $(VENV)/.tests ## Make .venv with all it takes to run, check and test
 
 .PHONY: check
 check: $(VENV)/.tests ## Lint, types, imports, fast tests: what every commit must pass
-	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff check --quiet --output-format=concise
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
