@@ -39,3 +39,5 @@ job_seconds = Histogram(
 )
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])
+
+pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")

@@ -78,6 +78,9 @@ class Database:
                 "enable_mergejoin": "off",
                 "plan_cache_mode": "force_generic_plan",
                 "lock_timeout": "10s",
+                # A worker that froze or lost its network must not keep its locks: others take
+                # over its entries after 15 s.
+                "idle_in_transaction_session_timeout": "10s",
             }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
