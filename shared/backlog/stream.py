@@ -59,15 +59,14 @@ def _before(position: EntryId) -> EntryId:
 class State(Struct, frozen=True, kw_only=True):
     """The stream as one look finds it.
 
-    `run_id` names the server's process and `entries_added` counts within the stream's life:
-    together they tell whether this is still the stream that took our entries. `unapplied` counts
-    the entries some group has not acknowledged. `fullness` is the part of its memory that Redis
-    uses, 0 to 1.
+    `run_id` names the server's process; `first` and `last` are the oldest entry it holds and the
+    newest it ever took. `unapplied` counts the entries some group has not acknowledged.
+    `fullness` is the part of its memory that Redis uses, 0 to 1.
     """
 
     run_id: str
-    entries_added: int
-    length: int
+    first: EntryId | None
+    last: EntryId
     unapplied: int
     oldest_unapplied: EntryId | None
     fullness: float
@@ -80,8 +79,8 @@ class State(Struct, frozen=True, kw_only=True):
 
 
 class _Progress(Struct, frozen=True):
-    entries_added: int
-    length: int
+    first: EntryId | None
+    last: EntryId
     unapplied: int
     applied_through: EntryId
 
@@ -138,8 +137,8 @@ class Stream:
             )
         return State(
             run_id=info["run_id"],
-            entries_added=progress.entries_added,
-            length=progress.length,
+            first=progress.first,
+            last=progress.last,
             unapplied=progress.unapplied,
             oldest_unapplied=oldest,
             fullness=info["used_memory"] / (info["maxmemory"] or info["total_system_memory"]),
@@ -152,8 +151,7 @@ class Stream:
         """
         with _answering():
             progress = await self._progress()
-            oldest = await self._first_after((0, 0))
-            if oldest is None:
+            if progress.first is None:
                 return 0
             seconds, _ = await self._redis.time()
             used = await self._redis.memory_usage(KEY, samples=100) or 0
@@ -161,8 +159,9 @@ class Stream:
             if used > REPLAYABLE_BYTES:
                 # No command trims to a size, so cut the same part of the time the entries span:
                 # under a steady load that is right at once, under any other after a few rounds.
-                span = seconds * 1000 - oldest[0]
-                cutoff = max(cutoff, oldest[0] + int(span * (1 - REPLAYABLE_BYTES / used)) + 1)
+                oldest, _ = progress.first
+                span = seconds * 1000 - oldest
+                cutoff = max(cutoff, oldest + int(span * (1 - REPLAYABLE_BYTES / used)) + 1)
             ms, number = progress.applied_through
             minid = min((cutoff, 0), (ms, number + 1))
             trimmed: int = await self._redis.xtrim(KEY, minid=_text(minid), approximate=False)
@@ -175,14 +174,16 @@ class Stream:
         except ResponseError as error:
             if "no such key" not in str(error):
                 raise
-            return _Progress(0, 0, 0, (0, 0))
-        added, length = stream["entries-added"], stream["length"]
+            return _Progress(None, (0, 0), 0, (0, 0))
+        length, entry = stream["length"], stream["first-entry"]
+        first = entry_id(entry[0]) if entry else None
+        last = entry_id(stream["last-generated-id"])
         if not groups:
-            return _Progress(added, length, length, (0, 0))
+            return _Progress(first, last, length, (0, 0))
         positions = [await self._position(group) for group in groups]
         return _Progress(
-            added,
-            length,
+            first,
+            last,
             max(length if count is None else count for count, _ in positions),
             min(through for _, through in positions),
         )
