@@ -70,7 +70,9 @@ def _url(*schemes: str) -> Parse:
         except ValueError:
             scheme = ""
         if scheme not in schemes:
-            raise ValueError("must be a URL that starts with " + " or ".join(f"{s}://" for s in schemes))
+            raise ValueError(
+                "must be a URL that starts with " + " or ".join(f"{s}://" for s in schemes)
+            )
         return Secret(text.strip())
 
     return parse
@@ -174,63 +176,179 @@ _POSTGRES = ("postgresql", "postgres")
 _REDIS = ("redis", "rediss", "unix", "redis+sentinel")
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("DATABASE_URL", "database_url", None, _url(*_POSTGRES),
-            "Postgres, `postgresql://…`; embedded under `make run`", secret=True, empty=Secret("")),
-    Setting("DATABASE_POOL_MIN", "database_pool_min", "2", _number(0, 1000),
-            "connections a process keeps"),
-    Setting("DATABASE_POOL_MAX", "database_pool_max", "10", _number(1, 1000),
-            "connections a process may open"),
-    Setting("DATABASE_READ_URL", "database_read_url", None, _url(*_POSTGRES),
-            "a replica for search and history paging; `DATABASE_URL` when unset",
-            secret=True, empty=Secret("")),
-    Setting("REDIS_URL", "redis_url", None, _url(*_REDIS),
-            "Redis or Valkey, `redis://`, `rediss://`, `unix://` or "
-            "`redis+sentinel://host1,host2/name`; embedded under `make run`",
-            secret=True, empty=Secret("")),
-    Setting("CACHE_REDIS_URL", "cache_redis_url", None, _url(*_REDIS),
-            "another Redis for the cache, may evict; `REDIS_URL` when unset",
-            secret=True, empty=Secret("")),
+    Setting(
+        "DATABASE_URL",
+        "database_url",
+        None,
+        _url(*_POSTGRES),
+        "Postgres, `postgresql://…`; embedded under `make run`",
+        secret=True,
+        empty=Secret(""),
+    ),
+    Setting(
+        "DATABASE_POOL_MIN",
+        "database_pool_min",
+        "2",
+        _number(0, 1000),
+        "connections a process keeps",
+    ),
+    Setting(
+        "DATABASE_POOL_MAX",
+        "database_pool_max",
+        "10",
+        _number(1, 1000),
+        "connections a process may open",
+    ),
+    Setting(
+        "DATABASE_READ_URL",
+        "database_read_url",
+        None,
+        _url(*_POSTGRES),
+        "a replica for search and history paging; `DATABASE_URL` when unset",
+        secret=True,
+        empty=Secret(""),
+    ),
+    Setting(
+        "REDIS_URL",
+        "redis_url",
+        None,
+        _url(*_REDIS),
+        "Redis or Valkey, `redis://`, `rediss://`, `unix://` or "
+        "`redis+sentinel://host1,host2/name`; embedded under `make run`",
+        secret=True,
+        empty=Secret(""),
+    ),
+    Setting(
+        "CACHE_REDIS_URL",
+        "cache_redis_url",
+        None,
+        _url(*_REDIS),
+        "another Redis for the cache, may evict; `REDIS_URL` when unset",
+        secret=True,
+        empty=Secret(""),
+    ),
     Setting("FACEBOOK_APP_ID", "facebook_app_id", None, _text, "the app's id"),
-    Setting("FACEBOOK_APP_SECRET", "facebook_app_secrets", None, _secrets,
-            "the app's secret; a comma list is for rotation: all are accepted, the first signs "
-            "`appsecret_proof`", secret=True, empty=()),
-    Setting("WEBHOOK_VERIFY_TOKEN", "webhook_verify_token", None, _secret,
-            "what Facebook's handshake must present; no default, ever",
-            secret=True, empty=Secret("")),
-    Setting("GRAPH_API_URL", "graph_api_url", "https://graph.facebook.com", _url("https", "http"),
-            "where Graph answers"),
+    Setting(
+        "FACEBOOK_APP_SECRET",
+        "facebook_app_secrets",
+        None,
+        _secrets,
+        "the app's secret; a comma list is for rotation: all are accepted, the first signs "
+        "`appsecret_proof`",
+        secret=True,
+        empty=(),
+    ),
+    Setting(
+        "WEBHOOK_VERIFY_TOKEN",
+        "webhook_verify_token",
+        None,
+        _secret,
+        "what Facebook's handshake must present; no default, ever",
+        secret=True,
+        empty=Secret(""),
+    ),
+    Setting(
+        "GRAPH_API_URL",
+        "graph_api_url",
+        "https://graph.facebook.com",
+        _url("https", "http"),
+        "where Graph answers",
+    ),
     Setting("GRAPH_API_VERSION", "graph_api_version", "v26.0", _version, "Graph's version"),
-    Setting("GRAPH_PAGE_CALLS_PER_SECOND", "graph_page_calls_per_second", "2", _rate,
-            "Graph calls a Page may cost each second; 0: no such limit (simulator)"),
-    Setting("TOKEN_ENCRYPTION_KEYS", "token_encryption_keys", None, _keys,
-            "comma list, each 32 random bytes in URL-safe base64; the first encrypts, all decrypt",
-            secret=True, empty=()),
+    Setting(
+        "GRAPH_PAGE_CALLS_PER_SECOND",
+        "graph_page_calls_per_second",
+        "2",
+        _rate,
+        "Graph calls a Page may cost each second; 0: no such limit (simulator)",
+    ),
+    Setting(
+        "TOKEN_ENCRYPTION_KEYS",
+        "token_encryption_keys",
+        None,
+        _keys,
+        "comma list, each 32 random bytes in URL-safe base64; the first encrypts, all decrypt",
+        secret=True,
+        empty=(),
+    ),
     Setting("INGRESS_HOST", "ingress_host", "127.0.0.1", _text, "address to listen on"),
     Setting("INGRESS_PORT", "ingress_port", "8080", _number(0, 65535), "port to listen on"),
-    Setting("INGRESS_PROCESSES", "ingress_processes", "1", _number(1, 64),
-            "ingress processes that share the port"),
-    Setting("API_PORT", "api_port", None, _number(0, 65535),
-            "a listener of its own for the API; unset: it shares the ingress listener", empty=None),
-    Setting("METRICS_PORT", "metrics_port", None, _number(0, 65535),
-            "a listener of its own for `/metrics`; unset: on the API listener", empty=None),
-    Setting("INGRESS_LOG", "ingress_log", "redis", _word("redis", "postgres", "both"),
-            "where acknowledged webhooks are made durable: `redis` (spills to Postgres), "
-            "`postgres`, `both`"),
-    Setting("SYNC_INTERVAL", "sync_interval", "5m", duration,
-            "rhythm of incremental syncs (adaptive under it); 0: nothing is synced by itself"),
-    Setting("SYNC_OVERLAP", "sync_overlap", "10m", duration,
-            "how far before its sync point a sync reads again"),
+    Setting(
+        "INGRESS_PROCESSES",
+        "ingress_processes",
+        "1",
+        _number(1, 64),
+        "ingress processes that share the port",
+    ),
+    Setting(
+        "API_PORT",
+        "api_port",
+        None,
+        _number(0, 65535),
+        "a listener of its own for the API; unset: it shares the ingress listener",
+        empty=None,
+    ),
+    Setting(
+        "METRICS_PORT",
+        "metrics_port",
+        None,
+        _number(0, 65535),
+        "a listener of its own for `/metrics`; unset: on the API listener",
+        empty=None,
+    ),
+    Setting(
+        "INGRESS_LOG",
+        "ingress_log",
+        "redis",
+        _word("redis", "postgres", "both"),
+        "where acknowledged webhooks are made durable: `redis` (spills to Postgres), "
+        "`postgres`, `both`",
+    ),
+    Setting(
+        "SYNC_INTERVAL",
+        "sync_interval",
+        "5m",
+        duration,
+        "rhythm of incremental syncs (adaptive under it); 0: nothing is synced by itself",
+    ),
+    Setting(
+        "SYNC_OVERLAP",
+        "sync_overlap",
+        "10m",
+        duration,
+        "how far before its sync point a sync reads again",
+    ),
     Setting("SYNC_FULL_INTERVAL", "sync_full_interval", "24h", duration, "rhythm of full walks"),
     Setting("SYNC_SLICE", "sync_slice", "100", _number(1, 500), "conversations a Graph call"),
-    Setting("SYNC_MESSAGES", "sync_messages", "25", _number(1, 100),
-            "newest messages nested in each conversation"),
+    Setting(
+        "SYNC_MESSAGES",
+        "sync_messages",
+        "25",
+        _number(1, 100),
+        "newest messages nested in each conversation",
+    ),
     Setting("CACHE_TTL", "cache_ttl", "5m", duration, "how long a cached answer may live"),
-    Setting("RAW_RETENTION", "raw_retention", "7d", duration,
-            "how long raw webhook items are kept for replay"),
-    Setting("LOG_FORMAT", "log_format", "auto", _word("auto", "json", "console"),
-            "`json`, `console`, or `auto`: JSON unless a terminal"),
-    Setting("LOG_LEVEL", "log_level", "info", _word("debug", "info", "warning", "error"),
-            "lowest level logged"),
+    Setting(
+        "RAW_RETENTION",
+        "raw_retention",
+        "7d",
+        duration,
+        "how long raw webhook items are kept for replay",
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "log_format",
+        "auto",
+        _word("auto", "json", "console"),
+        "`json`, `console`, or `auto`: JSON unless a terminal",
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "log_level",
+        "info",
+        _word("debug", "info", "warning", "error"),
+        "lowest level logged",
+    ),
 )
 _FIELDS = {setting.field: setting for setting in SETTINGS}
 
@@ -252,7 +370,9 @@ def _given(setting: Setting, environ: Mapping[str, str], problems: list[str]) ->
     return direct or None
 
 
-def load(environ: Mapping[str, str], *, wants: tuple[str, ...], dotenv: Path | None = None) -> Settings:
+def load(
+    environ: Mapping[str, str], *, wants: tuple[str, ...], dotenv: Path | None = None
+) -> Settings:
     """Read the settings; `wants` are the fields this process cannot do without.
 
     `dotenv` is a file of lower rank than `environ`. All problems are raised at once, as one
@@ -267,7 +387,9 @@ def load(environ: Mapping[str, str], *, wants: tuple[str, ...], dotenv: Path | N
         text = given if given is not None else setting.default
         if text is None:
             values[setting.field] = setting.empty
-            if setting.field in wants and not any(p.startswith(setting.name + "_") for p in problems):
+            if setting.field in wants and not any(
+                p.startswith(setting.name + "_") for p in problems
+            ):
                 problems.append(f"{setting.name} is not set: {setting.meaning}")
             continue
         try:

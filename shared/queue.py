@@ -1,0 +1,144 @@
+"""Jobs: work that is asked for or scheduled. Their arguments are ids; arq carries them.
+
+Losing a job may cost time, never data: what it works on lies in Postgres or in the backlog, and a
+sweep asks for it again.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import msgspec
+from arq import ArqRedis
+from msgspec import Struct
+from msgspec.structs import asdict
+from redis.asyncio import ConnectionPool
+
+NOW = "pagewire:now"
+"""What people wait for: few short jobs, looked for ten times a second."""
+
+LATER = "pagewire:later"
+"""What can wait: looked for twice a second, since a fast look over many long jobs eats a core."""
+
+# arq drops a job's arguments a day after it was due; a backlog may be older than that.
+EXPIRES = timedelta(days=7)
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """Something to be done, by name; the fields are its arguments, sent as a MessagePack map."""
+
+    name: ClassVar[str]
+
+
+class SyncStep(Job, frozen=True, kw_only=True):
+    """Take the next step of a sync run (a row of `sync_runs`)."""
+
+    name: ClassVar[str] = "sync_step"
+    run_id: str
+
+
+class SyncPage(Job, frozen=True, kw_only=True):
+    """Sync a Page, by our id or Facebook's; joins a run that is under way."""
+
+    name: ClassVar[str] = "sync_page"
+    page: str
+    full: bool = False
+
+
+class SyncAll(Job, frozen=True, kw_only=True):
+    """Sync every active Page."""
+
+    name: ClassVar[str] = "sync_all"
+    full: bool = False
+
+
+class ApplyWaiting(Job, frozen=True, kw_only=True):
+    """Apply the webhooks that waited for a Page to be added, by Facebook's id."""
+
+    name: ClassVar[str] = "apply_waiting"
+    page: str
+
+
+class SetAside(Job, frozen=True, kw_only=True):
+    """What became of a job nobody here can do: kept for a person, with what was sent."""
+
+    name: ClassVar[str] = "set_aside"
+    error: str
+    sent: bytes
+
+
+JOBS: dict[str, type[Job]] = {
+    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting)
+}
+"""The jobs anybody may queue, by the name they are queued under."""
+
+encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+
+
+class _Sent(
+    Struct, rename={"name": "f", "args": "a", "kwargs": "k", "tries": "t", "queued_ms": "et"}
+):
+    """A job as arq writes it (arq.jobs.serialize_job)."""
+
+    name: str
+    kwargs: dict[str, Any]
+    queued_ms: int
+    args: list[Any] = []
+    tries: int | None = None
+
+
+_sent = msgspec.msgpack.Decoder(_Sent)
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """Return a queued job as arq wants it, with one typed `Job` as its argument.
+
+    Never raises: whatever cannot be understood (another name, wrong arguments, a pickle) becomes
+    `SetAside`, where arq would drop it with a line in the log.
+    """
+    try:
+        sent = _sent.decode(raw)
+        if sent.name.startswith("cron:"):
+            args: list[Any] = []
+        elif sent.args:
+            raise ValueError("arguments are sent by name")
+        elif sent.name not in JOBS:
+            raise ValueError("there is no job of this name")
+        else:
+            args = [msgspec.convert(sent.kwargs, JOBS[sent.name])]
+    # msgspec's own errors are ValueErrors; it lets RecursionError through.
+    except (ValueError, RecursionError) as error:
+        sent = _Sent(name=SetAside.name, kwargs={}, queued_ms=time.time_ns() // 1_000_000)
+        args = [SetAside(error=str(error), sent=raw)]
+    return {"f": sent.name, "a": args, "k": {}, "t": sent.tries, "et": sent.queued_ms}
+
+
+def connect(pool: ConnectionPool) -> ArqRedis:
+    """Return arq's client over a pool that has timeouts; jobs travel as MessagePack."""
+    return ArqRedis(
+        connection_pool=pool,
+        job_serializer=encode,
+        job_deserializer=decode,
+        default_queue_name=LATER,
+        expires_extra_ms=int(EXPIRES.total_seconds() * 1000),
+    )
+
+
+class Queue:
+    """Where jobs are put."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self._redis = redis
+
+    async def put(self, job: Job, *, queue: str = LATER, after: timedelta | None = None) -> str:
+        """Queue a job and return its id.
+
+        Ids are never reused: arq ignores a job whose id is known, also while it runs, and would
+        lose a wake-up so. Doing the same twice is harmless instead.
+        """
+        job_id = f"{queue}:{job.name}:{uuid4().hex}"
+        await self._redis.enqueue_job(
+            job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **asdict(job)
+        )
+        return job_id

@@ -1,0 +1,99 @@
+"""Connections to Postgres, and what its errors mean for the work at hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from shared.errors import Unavailable
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+# The same work may succeed later: connection lost (08), resources (53), shut down or starting
+# (57P), serialization and deadlock (40), lock not to be had (55P03), failed over to a read-only
+# server (25006), cancelled by a timeout (57014).
+_TRANSIENT = ("08", "40", "53", "57", "55P03", "25006")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same statement may succeed later, on another connection."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_TRANSIENT)
+    # asyncpg raises InterfaceError for a connection that was closed under it.
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | Unavailable) and (
+        not isinstance(error, asyncpg.DataError)
+    )
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether Postgres refuses the data itself, now and whenever it is tried again."""
+    return isinstance(error, asyncpg.DataError | asyncpg.PostgresError) and not is_transient(error)
+
+
+class Database:
+    """A pool of connections to one Postgres.
+
+    `writer` settings make every plan the nested index lookup its statement was written for: a plan
+    made while the tables were small would otherwise be kept when they are large.
+    """
+
+    def __init__(
+        self, dsn: str, *, low: int = 0, high: int = 10, writer: bool = False, timeout: float = 30
+    ) -> None:
+        self._dsn, self._low, self._high, self._timeout = dsn, low, high, timeout
+        self._settings = {"application_name": "pagewire", "jit": "off"}
+        if writer:
+            self._settings |= {
+                "enable_seqscan": "off",
+                "enable_hashjoin": "off",
+                "enable_mergejoin": "off",
+                "plan_cache_mode": "force_generic_plan",
+                "lock_timeout": "10s",
+            }
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+
+    async def _opened(self) -> "asyncpg.Pool[asyncpg.Record]":
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._dsn,
+                    min_size=self._low,
+                    max_size=self._high,
+                    timeout=5,
+                    command_timeout=self._timeout,
+                    max_inactive_connection_lifetime=300,
+                    server_settings=self._settings,
+                )
+            return self._pool
+
+    @asynccontextmanager
+    async def connection(self, wait: float = 10) -> AsyncIterator[Connection]:
+        """Lend a connection; raises Unavailable when none can be had within `wait` seconds."""
+        try:
+            pool = self._pool or await self._opened()
+            connection = await pool.acquire(timeout=wait)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
+        try:
+            yield connection
+        finally:
+            await pool.release(connection, timeout=5)
+
+    @asynccontextmanager
+    async def transaction(self, wait: float = 10) -> AsyncIterator[Connection]:
+        """Lend a connection within a transaction: committed at the end, or nothing is kept."""
+        async with self.connection(wait) as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        """Close the pool: politely for three seconds, then at once."""
+        if self._pool is None:
+            return
+        try:
+            await asyncio.wait_for(self._pool.close(), 3)
+        except TimeoutError:
+            self._pool.terminate()

@@ -1,0 +1,105 @@
+"""The loop from the backlog to the tables: read, parse, write, tell, forget.
+
+A reader and two writers with a short queue between them: while writers are busy, what waits in
+the queue is written as one batch, so that batches grow with the load and nothing waits when idle.
+Crash-only: whatever goes wrong ends the loop, its supervisor starts it again, and what was read
+but not acknowledged is read again.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from shared.backlog.envelope import Entry
+from shared.errors import Unavailable
+from shared.events import Rejected
+from worker import writing
+from worker.writing import MAX_ITEMS, Told, Writer
+
+READ_ENTRIES = 64
+READ_BYTES = 4 * 1024 * 1024
+BLOCK_MS = 500
+CLAIM_EVERY = 2.0
+
+# Two writers keep Postgres and Python busy at once; more only wait for each other.
+WRITERS = 2
+
+
+class Backlog(Protocol):
+    """A durable log of acknowledged webhooks: the stream, or the inbox in Postgres."""
+
+    async def replay_pending(self) -> list[Entry]: ...
+    async def read(self, max_entries: int, max_bytes: int, block_ms: int) -> list[Entry]: ...
+    async def claim_stale(self) -> list[Entry]: ...
+    async def hold(self, entries: list[Entry], *, forgive: bool = False) -> None: ...
+    async def ack(self, entries: list[Entry]) -> None: ...
+
+
+class Ingest:
+    """Drains one backlog into the tables; many may run at once, here and elsewhere."""
+
+    def __init__(self, backlog: Backlog, writer: Writer) -> None:
+        self._backlog = backlog
+        self._writer = writer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ingest until `stop` is set, then finish what was read; raises what went wrong."""
+        waiting: asyncio.Queue[list[Entry] | None] = asyncio.Queue(maxsize=2)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(waiting, stop), name="ingest-read")
+            for number in range(WRITERS):
+                tasks.create_task(self._write(waiting), name=f"ingest-write-{number}")
+
+    async def drain(self) -> None:
+        """Ingest what lies in the backlog now and nobody was given yet."""
+        while entries := await self._backlog.read(READ_ENTRIES, READ_BYTES, 0):
+            await self.ingest(entries)
+
+    async def ingest(self, entries: list[Entry]) -> None:
+        """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
+        again = any(entry.deliveries > 1 for entry in entries)
+
+        async def waiting() -> None:
+            # Postgres' absence is no fault of the entries: they stay ours, and no start counts.
+            with suppress(Unavailable):
+                await self._backlog.hold(entries, forgive=True)
+
+        told: list[Told] = []
+        for entry in entries:
+            told += _read(entry)
+            while len(told) >= MAX_ITEMS:
+                await self._writer.write(told[:MAX_ITEMS], again=again, waiting=waiting)
+                del told[:MAX_ITEMS]
+        if told:
+            await self._writer.write(told, again=again, waiting=waiting)
+        await self._backlog.ack(entries)
+
+    async def _read(self, waiting: asyncio.Queue[list[Entry] | None], stop: asyncio.Event) -> None:
+        while entries := await self._backlog.replay_pending():
+            await waiting.put(entries)
+        claimed = time.monotonic()
+        while not stop.is_set():
+            if time.monotonic() - claimed >= CLAIM_EVERY:
+                claimed = time.monotonic()
+                if stale := await self._backlog.claim_stale():
+                    await waiting.put(stale)
+            if entries := await self._backlog.read(READ_ENTRIES, READ_BYTES, BLOCK_MS):
+                await waiting.put(entries)
+        for _ in range(WRITERS):
+            await waiting.put(None)
+
+    async def _write(self, waiting: asyncio.Queue[list[Entry] | None]) -> None:
+        while (entries := await waiting.get()) is not None:
+            await self.ingest(entries)
+
+
+def _read(entry: Entry) -> Iterator[Told]:
+    if entry.unreadable is not None:
+        rejected = Rejected(
+            reason="unreadable", error="this is no backlog entry of ours", raw=entry.unreadable
+        )
+        yield Told(time.time_ns() // 1_000_000, rejected)
+    for envelope in entry.envelopes:
+        yield from writing.read(envelope.body, envelope.received_ms)

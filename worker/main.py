@@ -1,0 +1,212 @@
+"""The worker's composition root: what a worker process is made of, built once, handed down.
+
+`python -m worker` runs the ingest loops and our arq workers as supervised tasks; each restarts
+without the others. `arq worker.main.WorkerSettings` runs the same inside arq's own process.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from arq import ArqRedis, Worker
+from msgspec import Struct
+
+from shared import config, log, queue
+from shared.backlog.inbox import Inbox, InboxReader
+from shared.backlog.postgres import open_pool
+from shared.backlog.stream import Stream, StreamReader
+from shared.cache import Cache
+from shared.config import Settings
+from shared.queue import LATER, NOW, ApplyWaiting, Job
+from shared.redis import connect
+from shared.store.database import Database
+from shared.store.pages import KnownPages
+from shared.store.upkeep import keep_partitions
+from worker import jobs, supervise
+from worker.effects import Effects
+from worker.ingest import Ingest
+from worker.jobs import Jobs, Work
+from worker.letters import Letters
+from worker.slot import Slot
+from worker.writing import Writer
+
+Only: TypeAlias = Literal["ingest", "jobs"] | None
+WANTS = ("database_url", "redis_url", "facebook_app_secrets", "token_encryption_keys")
+
+GRACE = 8
+"""Seconds a stop waits for jobs; what is cut off then runs again elsewhere."""
+
+
+class Parts(Struct, frozen=True):
+    """What a worker process is made of."""
+
+    slot: str
+    ingests: dict[str, Ingest]
+    jobs: Jobs
+    arq: ArqRedis
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Parts]:
+    """Build the parts and close them again; nothing is connected before it is used."""
+    database_url, redis_url = settings.database_url.reveal(), settings.redis_url.reveal()
+    async with AsyncExitStack() as stack:
+        slot = Slot("worker")
+        stack.callback(slot.release)
+        database = Database(
+            database_url,
+            low=settings.database_pool_min,
+            high=settings.database_pool_max,
+            writer=True,
+        )
+        stack.push_async_callback(database.close)
+        cache = Cache(connect(settings.cache_redis_url.reveal()))
+        stack.push_async_callback(cache.aclose)
+        reader = StreamReader(redis_url, slot.name)
+        stack.push_async_callback(reader.aclose)
+        stream = Stream(connect(redis_url))
+        stack.push_async_callback(stream.aclose)
+        pool = await open_pool(database_url, size=2, patience=5.0)
+        stack.push_async_callback(pool.close)
+        arq = queue.connect(connect(redis_url, size=20).connection_pool)
+        stack.push_async_callback(arq.aclose)
+
+        writer = Writer(database, KnownPages(database), Effects(cache))
+        ingests = {
+            "stream": Ingest(reader, writer),
+            "inbox": Ingest(InboxReader(pool, slot.name), writer),
+        }
+
+        letters = Letters(database, Inbox(pool, patience=5.0))
+
+        async def sweep() -> None:
+            for ingest in ingests.values():
+                await ingest.drain()
+
+        async def upkeep() -> None:
+            await keep_partitions(database, settings.raw_retention)
+
+        async def apply_waiting(job: ApplyWaiting) -> None:
+            await letters.apply_waiting(job.page)
+
+        works: dict[type[Job], Work] = {ApplyWaiting: apply_waiting}
+        crons = {
+            "ingest": sweep,
+            "trim": stream.trim,
+            "waiting": letters.apply_waiting,
+            "upkeep": upkeep,
+        }
+        yield Parts(slot=slot.name, ingests=ingests, jobs=Jobs(works, crons, database), arq=arq)
+
+
+async def serve(settings: Settings, only: Only) -> None:
+    """Run a worker until SIGTERM or SIGINT, then finish what is begun and return."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with build(settings) as parts:
+        await supervise.keep(tasks(parts, only, stop), stop)
+
+
+def tasks(
+    parts: Parts, only: Only, stop: asyncio.Event
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Return what a worker process keeps going, by name."""
+    running: dict[str, Callable[[], Awaitable[None]]] = {}
+    if only != "jobs":
+        for name, ingest in parts.ingests.items():
+            running[f"ingest-{name}"] = partial(ingest.run, stop)
+    if only != "ingest":
+        for name in (NOW, LATER):
+            running[f"jobs-{name}"] = partial(_serve_queue, parts, name, stop)
+    return running
+
+
+async def _serve_queue(parts: Parts, name: str, stop: asyncio.Event) -> None:
+    """Run one arq worker until `stop`; raises when its loop ends, as it does when Redis goes."""
+    worker = Worker(
+        **_arq_settings(name),
+        ctx={"jobs": parts.jobs},
+        redis_pool=parts.arq,
+        health_check_key=f"{name}:health:{parts.slot}",
+        handle_signals=False,
+    )
+    running = asyncio.create_task(worker.async_run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+        worker.allow_pick_jobs = False
+        if worker.tasks:
+            await asyncio.wait(worker.tasks.values(), timeout=GRACE)
+    finally:
+        for task in (running, stopping, *worker.tasks.values()):
+            task.cancel()
+        # A job that is cut off says so to Redis before it ends; so wait for it.
+        await asyncio.gather(running, stopping, *worker.tasks.values(), return_exceptions=True)
+
+
+def _arq_settings(name: str) -> dict[str, Any]:
+    """Return what an arq worker of ours is built with; each line answers a habit of arq's."""
+    return {
+        "functions": jobs.functions(),
+        # Ticks go to what can wait; arq sees to it that each runs once.
+        "cron_jobs": jobs.cron_jobs() if name == LATER else None,
+        "queue_name": name,
+        "job_deserializer": queue.decode,
+        "job_serializer": queue.encode,
+        "poll_delay": 0.1 if name == NOW else 0.5,
+        "max_jobs": 20,
+        # Running jobs stay at the queue's head; a worker must see beyond all the fleet's.
+        "queue_read_limit": 1000,
+        "job_timeout": jobs.LONGEST,
+        # Without a wait, arq's stop leaves locks behind that hold jobs up for minutes.
+        "job_completion_wait": GRACE,
+        "max_tries": jobs.TRIES,
+        # A kept result would block its job id, and holds what nobody reads.
+        "keep_result": 0,
+        "log_results": False,
+        "health_check_interval": 10,
+        "expires_extra_ms": int(queue.EXPIRES.total_seconds() * 1000),
+        "timezone": UTC,
+    }
+
+
+def _worker_settings() -> type:
+    """Return the class that `arq worker.main.WorkerSettings` reads.
+
+    arq's process serves what can wait; everything else a worker does runs beside it.
+    """
+    settings = config.load(os.environ, wants=WANTS, dotenv=Path(".env"))
+    log.configure(settings.log_level, settings.log_format)
+    stack, stop = AsyncExitStack(), asyncio.Event()
+
+    async def start(context: dict[str, Any]) -> None:
+        parts = await stack.enter_async_context(build(settings))
+        context["jobs"] = parts.jobs
+        beside = tasks(parts, None, stop)
+        del beside[f"jobs-{LATER}"]
+        context["beside"] = asyncio.create_task(supervise.keep(beside, stop))
+
+    async def end(context: dict[str, Any]) -> None:
+        stop.set()
+        await context["beside"]
+        await stack.aclose()
+
+    pool = connect(settings.redis_url.reveal(), size=20).connection_pool
+    given = {**_arq_settings(LATER), "redis_pool": queue.connect(pool)}
+    return type("WorkerSettings", (), {**given, "on_startup": start, "on_shutdown": end})
+
+
+def __getattr__(name: str) -> Any:
+    # Built when arq asks for it: importing this module reads no environment.
+    if name == "WorkerSettings":
+        return _worker_settings()
+    raise AttributeError(name)

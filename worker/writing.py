@@ -1,0 +1,158 @@
+"""From parsed items to committed rows and what follows, whoever brings the items.
+
+Postgres' absence is waited out; data that Postgres refuses is set apart, item by item, and kept.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from shared import log, metrics
+from shared.events import Item, Rejected, Unsend
+from shared.facebook import webhook
+from shared.store.applying import Applied, Within, apply
+from shared.store.database import Database, is_refusal, is_transient
+from shared.store.pages import KnownPages
+from shared.store.rows import Batch, DeadLetter, RawRow
+from worker import merge
+from worker.effects import Effects
+
+_log = log.get(__name__)
+
+MAX_ITEMS = 300
+"""An item writes at most a message, a conversation and a raw row: this keeps a transaction under
+1,000 rows, and its part of the latency at about 20 ms."""
+
+
+class Told(Struct, frozen=True):
+    """One parsed item and when the ingress received it."""
+
+    received_ms: int
+    what: Item | Rejected
+
+
+def read(body: bytes, received_ms: int) -> Iterable[Told]:
+    """Parse a webhook's body."""
+    return (Told(received_ms, what) for what in webhook.parse(body, received_ms))
+
+
+class Writer:
+    """Writes items, however long Postgres is away, and tells what changed."""
+
+    def __init__(self, database: Database, pages: KnownPages, effects: Effects) -> None:
+        self._database = database
+        self._pages = pages
+        self._effects = effects
+
+    async def write(
+        self,
+        told: Sequence[Told],
+        *,
+        again: bool,
+        waiting: Callable[[], Awaitable[None]],
+        within: Within | None = None,
+    ) -> None:
+        """Write at most MAX_ITEMS items; raises what is neither passing trouble nor their fault.
+
+        `again` says that they may have been written before without anybody being told. `waiting`
+        is called before each wait for Postgres; `within` runs in every transaction it takes.
+        """
+        attempt = 0
+        while True:
+            try:
+                applied = await self._apply(told, within)
+            except Exception as error:
+                if is_transient(error):
+                    attempt += 1
+                    again = True
+                    _log.warning("waits_for_postgres", error=type(error).__name__, attempt=attempt)
+                    await waiting()
+                    await asyncio.sleep(random.uniform(0.02, min(5, 0.05 * 2**attempt)))  # noqa: S311
+                    continue
+                if not is_refusal(error):
+                    raise
+                for part in _apart(told, error):
+                    await self.write(part, again=again, waiting=waiting, within=within)
+                return
+            await self._effects.follow(applied, again=again)
+            return
+
+    async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
+        started = time.perf_counter()
+        applied = await apply(self._database, await self._batch(told), within)
+        metrics.ingest_items.inc(len(told))
+        metrics.ingest_batch_items.observe(len(told))
+        metrics.ingest_batch_seconds.observe(time.perf_counter() - started)
+        return applied
+
+    async def _batch(self, told: Sequence[Told]) -> Batch:
+        unknown = await self._pages.unknown(
+            {one.what.page_id for one in told if isinstance(one.what, Item)}
+        )
+        batch = Batch()
+        for one in told:
+            if isinstance(one.what, Rejected):
+                batch.dead.append(_letter(one.received_ms, one.what))
+            elif one.what.page_id in unknown:
+                batch.dead.append(_letter(one.received_ms, _unknown_page(one.what)))
+            else:
+                for event in one.what.events:
+                    merge.add(batch, event)
+                batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
+        return batch
+
+
+def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
+    """Halve what Postgres refuses; a refused item that stands alone becomes a dead letter."""
+    if len(told) > 1:
+        middle = len(told) // 2
+        return [told[:middle], told[middle:]]
+    (one,) = told
+    if isinstance(one.what, Rejected):
+        raise error
+    refused = Rejected(
+        reason="refused",
+        error=f"Postgres refuses it: {type(error).__name__}",
+        raw=one.what.raw,
+        object=one.what.object,
+        page_id=one.what.page_id,
+    )
+    return [[Told(one.received_ms, refused)]]
+
+
+def _unknown_page(item: Item) -> Rejected:
+    return Rejected(
+        reason="unknown_page",
+        error="no Page of ours has this id: add it, and this is applied",
+        raw=item.raw,
+        object=item.object,
+        page_id=item.page_id,
+    )
+
+
+def _letter(received_ms: int, rejected: Rejected) -> DeadLetter:
+    return DeadLetter(
+        source="webhook",
+        reason=rejected.reason,
+        error=rejected.error,
+        object=rejected.object,
+        page_id=rejected.page_id,
+        bytes=rejected.raw,
+        received_ms=received_ms,
+    )
+
+
+def _raw(received_ms: int, item: Item) -> RawRow:
+    return RawRow(
+        received_ms=received_ms,
+        identity=item.identity,
+        object=item.object,
+        page_id=item.page_id,
+        participant_id=item.participant_id,
+        mid=item.mid,
+        bytes=item.raw,
+        is_unsend=any(isinstance(event, Unsend) for event in item.events),
+    )
