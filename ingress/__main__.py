@@ -31,7 +31,7 @@ def main() -> int:
         log.configure(settings.log_level, settings.log_format)
         return asyncio.run(_run(settings, only))
     except PagewireError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, SettingsError) else 1
 
 

@@ -76,7 +76,8 @@ class Listener:
         self._runner = web.AppRunner(app, shutdown_timeout=HANDLER_SECONDS)
         self._idle_seconds = idle_seconds
         self._most_connections = most_connections
-        self._request_ids = (f"{secrets.token_hex(4)}-{n:x}" for n in itertools.count())
+        self._requests = itertools.count()
+        self._request_prefix = secrets.token_hex(4)
         self._draining = False
         self._server: asyncio.Server | None = None
 
@@ -121,13 +122,13 @@ class Listener:
             auto_decompress=False,
             keepalive_timeout=self._idle_seconds,
             lingering_time=LINGER_SECONDS,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type]
         )
 
     async def _dress(self, _: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
         headers["Server"] = _SERVER
-        headers["X-Request-ID"] = next(self._request_ids)
+        headers["X-Request-ID"] = f"{self._request_prefix}-{next(self._requests):x}"
         if self._draining:
             headers["Connection"] = "close"
             response.force_close()

@@ -63,7 +63,9 @@ class _Member:
                 stdin=asyncio.subprocess.PIPE,
             )
             status = await self._process.wait()
-            mark_process_dead(self._process.pid, self._environ["PROMETHEUS_MULTIPROC_DIR"])
+            mark_process_dead(  # type: ignore[no-untyped-call]
+                self._process.pid, self._environ["PROMETHEUS_MULTIPROC_DIR"]
+            )
             worked = worked or loop.time() - started > _YOUNG
             if not worked:
                 return

@@ -15,7 +15,7 @@ SECONDS = 5.0
 
 
 class Refused(Exception):
-    """A request that is answered with something else than 200; `reason` is a word for the metrics."""
+    """A request that gets no 200; `reason` is a word for the client and the metrics."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -35,8 +35,7 @@ class Bodies:
         """Return the raw bytes of a body; raises Refused, as early as it can be known."""
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refused(415, "compressed")
-        if (request.content_length or 0) > LARGEST:
-            raise Refused(413, "too_large")
+        _check_size(request.content_length or 0)
         content = request.content
         if content.is_eof():  # all of it came with the headers: the usual case, and no timer
             body = content.read_nowait(-1)
@@ -57,22 +56,24 @@ class Bodies:
         self._bytes -= len(body)
 
     async def _collect(self, content: StreamReader) -> bytes:
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()
         try:
             while part := await content.readany():
                 self._count(len(part))
-                size += len(part)
-                if size > LARGEST:
-                    raise Refused(413, "too_large")
-                parts.append(part)
+                body += part
+                _check_size(len(body))
         except BaseException:
-            self._bytes -= size
+            self._bytes -= len(body)
             raise
-        return b"".join(parts)
+        return bytes(body)
 
     def _count(self, size: int) -> None:
         # Only what has arrived counts: a declared length is a claim, and would cost nothing.
         if self._bytes + size > self._in_memory:
             raise Refused(503, "overloaded")
         self._bytes += size
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise Refused(413, "too_large")

@@ -1,4 +1,4 @@
-"""Facebook's deauthorize and data-deletion callbacks: durable in the backlog before they are answered.
+"""Facebook's deauthorize and data-deletion callbacks: in the backlog before they are answered.
 
 https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback
 """
@@ -34,7 +34,7 @@ class Callback:
         self._bodies = bodies
         self._secrets = secrets
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
         try:
             body = await self._bodies.read(request)
@@ -55,7 +55,7 @@ class Callback:
         return web.json_response({"url": url, "confirmation_code": code})
 
     def _check(self, body: bytes) -> bytes:
-        """Return the `signed_request` of a form; raises Refused unless the app's secret signed it."""
+        """Return the `signed_request` of a form; raises Refused unless our app signed it."""
         try:
             form = parse_qs(body.decode("ascii"), max_num_fields=16)
             [signed_request] = form["signed_request"]

@@ -102,17 +102,15 @@ class Door:
 
     def mount(self, app: web.Application) -> None:
         """Add the routes Facebook calls."""
-        tokens = [secret.reveal() for secret in self._settings.facebook_app_secrets]
+        app_secrets = [secret.reveal() for secret in self._settings.facebook_app_secrets]
         bodies = Bodies()
-        app.router.add_get(
-            "/api/webhook",
-            Handshake(self._settings.webhook_verify_token.reveal()),
-        )
-        app.router.add_post("/api/webhook", Receiver(self._intake, bodies, tokens))
+        handshake = Handshake(self._settings.webhook_verify_token.reveal())
+        receiver = Receiver(self._intake, bodies, app_secrets)
+        app.router.add_get("/api/webhook", handshake.answer)
+        app.router.add_post("/api/webhook", receiver.answer)
         for name, kind in _CALLBACKS:
-            app.router.add_post(
-                f"/api/webhook/{name}", Callback(kind, self._intake, bodies, tokens)
-            )
+            callback = Callback(kind, self._intake, bodies, app_secrets)
+            app.router.add_post(f"/api/webhook/{name}", callback.answer)
 
     def readiness(self) -> Readiness:
         """Tell whether webhooks can be acknowledged now."""

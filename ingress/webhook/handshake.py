@@ -18,7 +18,7 @@ class Handshake:
     def __init__(self, verify_token: str) -> None:
         self._token = verify_token.encode()
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
         token = _only(request, "hub.verify_token").encode("utf-8", "surrogatepass")
         challenge = _only(request, "hub.challenge")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared import log, metrics
 
@@ -36,7 +36,7 @@ class Keeper:
         self._failures = _FAILURES - 1  # a failure at the start is believed at once
         self._barred: str | None = None
         self._told: str | None = None
-        self._left_behind: set[asyncio.Future[object]] = set()
+        self._left_behind: set[asyncio.Future[Any]] = set()
         self._kept = metrics.backlog_entries.labels(name)
         self._refused = metrics.backlog_refusals.labels(name)
         self._in_use = metrics.backlog_usable.labels(name)
@@ -104,7 +104,7 @@ class Keeper:
             raise TimeoutError
         return task.result()
 
-    def _forget(self, task: "asyncio.Future[object]") -> None:
+    def _forget(self, task: "asyncio.Future[Any]") -> None:
         self._left_behind.discard(task)
         if not task.cancelled():
             task.exception()  # seen: its caller was told "too slow" long ago

@@ -13,7 +13,7 @@ class Ledger:
         self._refused: list[tuple[int, int]] = []
 
     def number(self, count: int) -> int:
-        """Number `count` envelopes that are about to be stored together; return the first."""
+        """Give numbers to envelopes about to be stored together; return the first."""
         first = self._next
         self._next += count
         self._under_way.add((first, self._next))

@@ -33,7 +33,7 @@ class Receiver:
         self._unsigned = 0
         self._told = 0.0
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
         started = time.perf_counter()
         try:

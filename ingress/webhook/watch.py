@@ -1,4 +1,4 @@
-"""Watches the Redis that takes our entries: is it still the one that has what we acknowledged?"""
+"""Watches whether the Redis that takes our entries still has what we acknowledged."""
 
 import time
 from collections.abc import Callable

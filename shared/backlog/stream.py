@@ -51,11 +51,6 @@ def _text(position: EntryId) -> str:
     return f"{position[0]}-{position[1]}"
 
 
-def _before(position: EntryId) -> EntryId:
-    ms, number = position
-    return (ms, number - 1) if number else (ms - 1, (1 << 64) - 1)
-
-
 class State(Struct, frozen=True, kw_only=True):
     """The stream as one look finds it.
 
@@ -84,7 +79,7 @@ class _Progress(Struct, frozen=True):
     last: EntryId
     length: int
     unapplied: int
-    applied_through: EntryId
+    applied_before: EntryId
 
 
 @contextmanager
@@ -134,9 +129,9 @@ class Stream:
         with _answering():
             info = await self._redis.info("server", "memory")  # type: ignore[arg-type]
             progress = await self._progress()
-            oldest = (
-                await self._first_after(progress.applied_through) if progress.unapplied else None
-            )
+            oldest = None
+            if progress.unapplied:
+                oldest = await self._first_from(progress.applied_before)
         return State(
             run_id=info["run_id"],
             first=progress.first,
@@ -165,8 +160,7 @@ class Stream:
                 oldest, _ = progress.first
                 span = seconds * 1000 - oldest
                 cutoff = max(cutoff, oldest + int(span * (1 - REPLAYABLE_BYTES / used)) + 1)
-            ms, number = progress.applied_through
-            minid = min((cutoff, 0), (ms, number + 1))
+            minid = min((cutoff, 0), progress.applied_before)
             trimmed: int = await self._redis.xtrim(KEY, minid=_text(minid), approximate=False)
         return trimmed
 
@@ -189,19 +183,20 @@ class Stream:
             last,
             length,
             max(length if count is None else count for count, _ in positions),
-            min(through for _, through in positions),
+            min(before for _, before in positions),
         )
 
     async def _position(self, group: dict[str, Any]) -> tuple[int | None, EntryId]:
-        """Return how many entries a group has not applied (None: unknown), and up to where."""
+        """Return how many entries a group has not applied (None: unknown), and from where on."""
         pending = await self._redis.xpending(KEY, group["name"])
         unapplied = None if group["lag"] is None else group["lag"] + pending["pending"]
         if pending["pending"]:
-            return unapplied, _before(entry_id(pending["min"]))
-        return unapplied, entry_id(group["last-delivered-id"])
+            return unapplied, entry_id(pending["min"])
+        ms, number = entry_id(group["last-delivered-id"])
+        return unapplied, (ms, number + 1)
 
-    async def _first_after(self, position: EntryId) -> EntryId | None:
-        found = await self._redis.xrange(KEY, f"({_text(position)}", "+", count=1)
+    async def _first_from(self, position: EntryId) -> EntryId | None:
+        found = await self._redis.xrange(KEY, _text(position), "+", count=1)
         return entry_id(found[0][0]) if found else None
 
     async def aclose(self) -> None:
@@ -307,13 +302,13 @@ class StreamReader:
     ) -> Any:
         """Run a command of the group; make the group where Redis has lost it."""
         with _answering():
-            try:
-                return await command(*args, **options)
-            except ResponseError as error:
-                if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise
-            await self._create_group()
-            return await command(*args, **options)
+            while True:
+                try:
+                    return await command(*args, **options)
+                except ResponseError as error:
+                    if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                        raise
+                await self._create_group()
 
     async def _create_group(self) -> None:
         # From the first entry: what a vanished group had applied is applied again, to no effect.
