@@ -50,3 +50,5 @@ cache_invalidations = Counter(
     "Tokens deleted that somebody depended on; a conversation's covers its messages",
     ["family"],
 )
+
+pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")

@@ -23,7 +23,7 @@ from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache
 from shared.config import Settings
-from shared.queue import LATER, NOW, ApplyWaiting, Job
+from shared.queue import LATER, NOW, ApplyWaiting, Job, Queue, RetryDead
 from shared.redis import connect
 from shared.store.database import Database
 from shared.store.pages import KnownPages
@@ -83,7 +83,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
 
-        letters = Letters(database, Inbox(pool, patience=5.0))
+        letters = Letters(database, Inbox(pool, patience=5.0), Queue(arq))
 
         async def sweep() -> None:
             for ingest in ingests.values():
@@ -95,7 +95,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         async def apply_waiting(job: ApplyWaiting) -> None:
             await letters.apply_waiting(job.page)
 
-        works: dict[type[Job], Work] = {ApplyWaiting: apply_waiting}
+        async def retry_dead(job: RetryDead) -> None:
+            await letters.retry(job)
+
+        works: dict[type[Job], Work] = {ApplyWaiting: apply_waiting, RetryDead: retry_dead}
         crons = {
             "ingest": sweep,
             "trim": stream.trim,
