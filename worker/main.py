@@ -23,7 +23,20 @@ from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache
 from shared.config import Settings
-from shared.queue import LATER, NOW, ApplyWaiting, Job, Queue, RetryDead
+from shared.crypto import KeyRing
+from shared.facebook.client import connected
+from shared.facebook.limits import Budget
+from shared.queue import (
+    LATER,
+    NOW,
+    ApplyWaiting,
+    Job,
+    Queue,
+    RetryDead,
+    SyncAll,
+    SyncPage,
+    SyncStep,
+)
 from shared.redis import connect
 from shared.store.database import Database
 from shared.store.pages import KnownPages
@@ -34,10 +47,21 @@ from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
 from worker.slot import Slot
+from worker.sync.asking import Graph
+from worker.sync.modes import SyncModes
+from worker.sync.step import Tools
+from worker.sync.storing import Storing
+from worker.syncs import Syncs
 from worker.writing import Writer
 
 Only: TypeAlias = Literal["ingest", "jobs"] | None
-WANTS = ("database_url", "redis_url", "facebook_app_secrets", "token_encryption_keys")
+WANTS = (
+    "database_url",
+    "redis_url",
+    "facebook_app_id",
+    "facebook_app_secrets",
+    "token_encryption_keys",
+)
 
 GRACE = 8
 """Seconds a stop waits for jobs; what is cut off then runs again elsewhere."""
@@ -68,21 +92,41 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(database.close)
         cache = Cache(connect(settings.cache_redis_url.reveal()))
         stack.push_async_callback(cache.aclose)
-        reader = StreamReader(redis_url, slot.name)
-        stack.push_async_callback(reader.aclose)
-        stream = Stream(connect(redis_url))
-        stack.push_async_callback(stream.aclose)
         pool = await open_pool(database_url, size=2, patience=5.0)
         stack.push_async_callback(pool.close)
+        stream = Stream(connect(redis_url))
+        stack.push_async_callback(stream.aclose)
+        reader = StreamReader(redis_url, slot.name)
+        stack.push_async_callback(reader.aclose)
         arq = queue.connect(connect(redis_url, size=20).connection_pool)
         stack.push_async_callback(arq.aclose)
+        budget_redis = connect(redis_url)
+        stack.push_async_callback(budget_redis.aclose)
+        client = await stack.enter_async_context(
+            connected(
+                url=settings.graph_api_url,
+                version=settings.graph_api_version,
+                app_id=settings.facebook_app_id,
+                app_secret=settings.facebook_app_secrets[0],
+            )
+        )
 
-        writer = Writer(database, KnownPages(database), Effects(cache))
+        effects = Effects(cache)
+        writer = Writer(database, KnownPages(database), effects)
         ingests = {
             "stream": Ingest(reader, writer),
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
-
+        syncs = Syncs(
+            Tools(
+                database=database,
+                graph=Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second)),
+                keys=KeyRing(settings.token_encryption_keys),
+                storing=Storing(database, effects),
+                modes=SyncModes(database, settings),
+            ),
+            Queue(arq),
+        )
         letters = Letters(database, Inbox(pool, patience=5.0), Queue(arq))
 
         async def sweep() -> None:
@@ -98,10 +142,17 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         async def retry_dead(job: RetryDead) -> None:
             await letters.retry(job)
 
-        works: dict[type[Job], Work] = {ApplyWaiting: apply_waiting, RetryDead: retry_dead}
+        works: dict[type[Job], Work] = {
+            SyncStep: syncs.step,
+            SyncPage: syncs.page,
+            SyncAll: syncs.all,
+            ApplyWaiting: apply_waiting,
+            RetryDead: retry_dead,
+        }
         crons = {
             "ingest": sweep,
             "trim": stream.trim,
+            "runs": syncs.wake,
             "waiting": letters.apply_waiting,
             "upkeep": upkeep,
         }

@@ -31,6 +31,9 @@ _PURGED = (
     "events",
     "messages",
     "conversations",
+    "sync_findings",
+    "sync_points",
+    "sync_runs",
 )
 _PURGE_ROWS = 1_000
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ledger import Expected, expected, pages_of
+from tests.acceptance.ledger import Expected, expected, pages_of
 
 from tests.stack import Stack, payload_files, running
 

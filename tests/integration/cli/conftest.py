@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from called import KEY, ROOT, Command, Ended
+from tests.integration.cli.called import KEY, ROOT, Command, Ended
 
 from ingress.cli import main
 from shared.config import SETTINGS

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from called import Command
+from tests.integration.cli.called import Command
 from redis.asyncio import Redis
 
 from shared import queue

@@ -8,7 +8,7 @@ import signal
 import sys
 
 import pytest
-from called import CANARY, ROOT, Command
+from tests.integration.cli.called import CANARY, ROOT, Command
 from cyclopts import App
 
 from ingress.cli.app import app

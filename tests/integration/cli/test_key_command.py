@@ -1,7 +1,7 @@
 """`pagewire key`: shown once, then only ever named."""
 
 import pytest
-from called import Command
+from tests.integration.cli.called import Command
 
 from shared.store import keys
 from shared.store.database import Database

@@ -1,7 +1,7 @@
 """`pagewire page`: no token is ever an argument, and no Page needs Graph or Redis to be added."""
 
 import pytest
-from called import CANARY, KEY, Command, Ended
+from tests.integration.cli.called import CANARY, KEY, Command, Ended
 from redis.asyncio import Redis
 
 from shared.config import Secret

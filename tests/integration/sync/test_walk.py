@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest import newest, store_as_webhook
+from tests.integration.sync.conftest import newest, store_as_webhook
 
 from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
