@@ -16,6 +16,7 @@ from ingress.cli.config import config
 from ingress.cli.migrate import migrate
 from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
 from ingress.cli.run import run
+from ingress.cli.sync import sync
 
 
 def _version() -> str:
@@ -40,6 +41,7 @@ app.register_install_completion_command()
 app.command(run)
 app.command(migrate)
 app.command(page.app)
+app.command(sync)
 app.command(dead.app)
 app.command(key.app)
 app.command(config)
