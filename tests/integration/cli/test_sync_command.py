@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
-from called import Command
+from tests.integration.cli.called import Command
 from redis.asyncio import Redis
 
 from shared import queue
