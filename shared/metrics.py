@@ -41,3 +41,4 @@ cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])
 
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
+pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")
