@@ -84,4 +84,15 @@ job_seconds = Histogram(
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])
 
+cache_reads = Counter(
+    "pagewire_cache_reads",
+    "Answers from Redis (hit), from this process (memory), from Postgres (miss)",
+    ["family", "outcome"],
+)
+cache_invalidations = Counter(
+    "pagewire_cache_invalidations",
+    "Tokens deleted that somebody depended on; a conversation's covers its messages",
+    ["family"],
+)
+
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")

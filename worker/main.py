@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -38,6 +38,7 @@ from shared.queue import (
     SyncStep,
 )
 from shared.redis import connect
+from shared.store import feed, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
@@ -62,6 +63,9 @@ WANTS = (
     "facebook_app_secrets",
     "token_encryption_keys",
 )
+
+RUNS_KEPT = timedelta(days=30)
+"""How long the rows of ended syncs are kept for a person to look at."""
 
 GRACE = 8
 """Seconds a stop waits for jobs; what is cut off then runs again elsewhere."""
@@ -135,6 +139,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
 
         async def upkeep() -> None:
             await keep_partitions(database, settings.raw_retention)
+            await feed.forget(database)
+            await runs.forget(database, RUNS_KEPT)
 
         async def apply_waiting(job: ApplyWaiting) -> None:
             await letters.apply_waiting(job.page)

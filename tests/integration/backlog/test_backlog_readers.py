@@ -30,7 +30,9 @@ class InRedis:
     async def age(self, entry: Entry) -> None:
         """Let twenty seconds pass for an entry somebody was given."""
         (row,) = await self.redis.xpending_range(KEY, GROUP, entry.id, entry.id, 1)
-        await self.redis.xclaim(KEY, GROUP, row["consumer"], 0, [entry.id], idle=20_000, justid=True)
+        await self.redis.xclaim(
+            KEY, GROUP, row["consumer"], 0, [entry.id], idle=20_000, justid=True
+        )
 
     async def aclose(self) -> None:
         for reader in self.readers:
@@ -61,7 +63,9 @@ class InPostgres:
 
 
 @pytest.fixture(params=["stream", "inbox"])
-async def backlog(request: pytest.FixtureRequest, redis_url: str, database: str) -> AsyncIterator[Any]:
+async def backlog(
+    request: pytest.FixtureRequest, redis_url: str, database: str
+) -> AsyncIterator[Any]:
     if request.param == "stream":
         found: Any = InRedis(redis_url)
     else:

@@ -218,7 +218,9 @@ async def test_the_durability_of_a_server_is_told_by_level(
 async def test_a_server_that_hides_its_settings_gets_the_weakest_level_it_may_have(
     redis: Redis, redis_url: str
 ) -> None:
-    await redis.execute_command("ACL", "SETUSER", "narrow", "on", "nopass", "+@all", "-config", "~*")
+    await redis.execute_command(
+        "ACL", "SETUSER", "narrow", "on", "nopass", "+@all", "-config", "~*"
+    )
     try:
         async with connect(redis_url.replace("?", "?username=narrow&password=x&")) as narrow:
             found = await Stream(narrow).durability()
