@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
 
-from ingress.cli import dead, key, page
+from ingress.cli import dead, key, page, token
 from ingress.cli.config import config
 from ingress.cli.migrate import migrate
 from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
@@ -44,6 +44,7 @@ app.command(page.app)
 app.command(sync)
 app.command(dead.app)
 app.command(key.app)
+app.command(token.app)
 app.command(config)
 
 

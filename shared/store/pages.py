@@ -21,9 +21,6 @@ _SQL = queries.load("pages.sql")
 _PURGED = (
     "raw_events",
     "dead_letters",
-    "sync_findings",
-    "sync_runs",
-    "sync_points",
     "changes",
     "conversation_tags",
     "tags",

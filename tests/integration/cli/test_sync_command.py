@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
-from tests.integration.cli.called import Command
 from redis.asyncio import Redis
 
 from shared import queue
@@ -14,6 +13,7 @@ from shared.queue import NOW, SyncStep
 from shared.store import pages, runs
 from shared.store.database import Database
 from shared.store.runs import Counts, Run
+from tests.integration.cli.called import Command
 
 pytestmark = pytest.mark.usefixtures("configured")
 
