@@ -6,7 +6,7 @@ sweep asks for it again.
 
 import time
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +14,8 @@ from arq import ArqRedis
 from msgspec import Struct
 from msgspec.structs import asdict
 from redis.asyncio import ConnectionPool
+
+from shared.errors import Unreadable
 
 NOW = "pagewire:now"
 """What people wait for: few short jobs, looked for ten times a second."""
@@ -60,6 +62,18 @@ class ApplyWaiting(Job, frozen=True, kw_only=True):
     page: str
 
 
+class RetryDead(Job, frozen=True, kw_only=True):
+    """Bring the open dead letters back that fit all that is given: into the backlog, or the queue.
+
+    `page_ids` are the ids that webhook entries bear.
+    """
+
+    name: ClassVar[str] = "retry_dead"
+    ids: list[int] | None = None
+    reason: str | None = None
+    page_ids: list[str] | None = None
+
+
 class SetAside(Job, frozen=True, kw_only=True):
     """What became of a job nobody here can do: kept for a person, with what was sent."""
 
@@ -69,7 +83,7 @@ class SetAside(Job, frozen=True, kw_only=True):
 
 
 JOBS: dict[str, type[Job]] = {
-    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting)
+    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting, RetryDead)
 }
 """The jobs anybody may queue, by the name they are queued under."""
 
@@ -112,6 +126,21 @@ def decode(raw: bytes) -> dict[str, Any]:
         sent = _Sent(name=SetAside.name, kwargs={}, queued_ms=time.time_ns() // 1_000_000)
         args = [SetAside(error=str(error), sent=raw)]
     return {"f": sent.name, "a": args, "k": {}, "t": sent.tries, "et": sent.queued_ms}
+
+
+def decode_again(name: str, sent: bytes) -> Job:
+    """Return the job that a dead letter holds, by its name or whole; raises Unreadable."""
+    try:
+        job = (
+            decode(sent)["a"][0]
+            if name == SetAside.name
+            else msgspec.msgpack.decode(sent, type=JOBS[name])
+        )
+    except (KeyError, IndexError, ValueError, RecursionError) as error:
+        raise Unreadable(f"This is no job: {type(error).__name__}") from error
+    if isinstance(job, SetAside):
+        raise Unreadable(job.error)
+    return cast("Job", job)
 
 
 def connect(pool: ConnectionPool) -> ArqRedis:

@@ -37,7 +37,9 @@ Work: TypeAlias = Callable[[Any], Awaitable[Outcome | None]]
 
 EVERY: dict[str, timedelta] = {
     "ingest": timedelta(seconds=10),
+    "runs": timedelta(seconds=10),
     "trim": timedelta(seconds=30),
+    "waiting": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),
 }
 """The crons and their rhythm; each divides a minute, or is whole minutes that divide an hour."""

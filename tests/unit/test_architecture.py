@@ -1,0 +1,49 @@
+"""Each kind of knowledge has one place, and a word of it elsewhere is found."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _texts(*places: str, but: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield (file, text) for each string in the code of `places` that is not documentation."""
+    for path in (path for place in places for path in sorted((REPOSITORY / place).rglob("*.py"))):
+        file = str(path.relative_to(REPOSITORY))
+        if not file.startswith(but):
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            documentation = {node.value for node in nodes if isinstance(node, ast.Expr)}
+            for node in nodes:
+                if isinstance(node, ast.Constant) and node not in documentation:
+                    yield file, str(node.value)
+
+
+SQL = re.compile(
+    r"^\s*(select\b.*\bfrom\b|insert\s+into\b|update\s+\w+\s+set\b|delete\s+from\b"
+    r"|with\s+\w+\s+as\b|(create|alter|drop)\s+(table|index|database)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def test_sql_stands_only_in_the_store_and_in_the_backlog():
+    elsewhere = _texts("ingress", "worker", "shared", but=("shared/store/", "shared/backlog/"))
+    assert [(file, text) for file, text in elsewhere if SQL.match(text)] == []
+    assert any(SQL.match(text) for _, text in _texts("shared/backlog"))
+
+
+FACEBOOKS_WORDS = re.compile(
+    r"hub\.(mode|challenge|verify_token)|x-hub-signature|appsecret_proof|signed_request|fb_exchange"
+    r"|\bis_echo\b|\bquick_reply\b|\bsticker_id\b|messaging_postbacks|pass_thread_control"
+    r"|/me/accounts|subscribed_apps",
+    re.IGNORECASE,
+)
+
+
+def test_facebooks_words_stand_only_in_facebook():
+    # The log knows what it must not show; the settings say what a secret is for.
+    but = ("shared/facebook/", "shared/log.py", "shared/config.py")
+    elsewhere = _texts("ingress", "worker", "shared", but=but)
+    assert [(file, text) for file, text in elsewhere if FACEBOOKS_WORDS.search(text)] == []
+    assert any(FACEBOOKS_WORDS.search(text) for _, text in _texts("shared/facebook"))
