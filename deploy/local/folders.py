@@ -32,9 +32,7 @@ def claimed(home: Path, part: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise CannotStart(
-                f"{home} is in use by {holder}.\nStop that one first."
-            ) from None
+            raise CannotStart(f"{home} is in use by {holder}.\nStop that one first.") from None
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} since {now}")
