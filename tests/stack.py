@@ -80,7 +80,12 @@ class Stack:
     """Ingress and worker over the given servers; Graph is wherever `graph` says."""
 
     def __init__(
-        self, postgres: str, redis: str, folder: Path, graph: str = "http://127.0.0.1:9", **more: str
+        self,
+        postgres: str,
+        redis: str,
+        folder: Path,
+        graph: str = "http://127.0.0.1:9",
+        **more: str,
     ) -> None:
         self.postgres, self.redis = postgres, redis
         self.port = ports.any_free("127.0.0.1")

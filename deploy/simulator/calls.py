@@ -79,8 +79,14 @@ class Calls:
     def list(
         self, path: str | None = None, page: str | None = None, code: int | None = None
     ) -> list[Record]:
-        """Return the calls whose path matches a regular expression, of a Page, with an error."""
-        pattern = re.compile(path or "")
+        """Return the calls whose path matches a regular expression, of a Page, with an error.
+
+        Raises ValueError for what is no regular expression.
+        """
+        try:
+            pattern = re.compile(path or "")
+        except re.error as error:
+            raise ValueError(f"`path` is no regular expression: {error}") from None
         return [
             record
             for record in self._records

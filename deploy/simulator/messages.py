@@ -17,7 +17,9 @@ from deploy.simulator.shapes import (
     graph_time,
     limit_of,
     link,
+    never,
     pick,
+    query,
 )
 from deploy.simulator.truth import Attachment, Conversation, Message
 
@@ -58,11 +60,9 @@ def attachments_edge(
 ) -> Json:
     """Return a message's attachments; there is a `next` even after the last one."""
     found = paging.numbered(files(message), view.cursors, limit, after, None)
-    data = [pick(_attachment(view, message, row), wanted) for row in found.rows]
-    if not found.rows:
-        return {"data": []}
-    address = link(view, f"{message.mid}/attachments", {"limit": str(limit)})
     found.older = True
+    data = [pick(_attachment(view, message, row), wanted) for row in found.rows]
+    address = link(view, f"{message.mid}/attachments", {"limit": str(limit)})
     return edge(view, found, data, limit, address)
 
 
@@ -171,10 +171,10 @@ _MESSAGE: Readers[Message] = {
     "reply_to": _reply_to,
     "reactions": _reactions,
     "story": _story,
-    "is_unsupported": lambda _, __, ___: None,
+    "is_unsupported": never,
 }
 MESSAGE = Shape("Message", _MESSAGE, (Field("id"), Field("created_time")))
-_HIDDEN = Shape("Message", {name: _BARE.get(name, lambda *_: None) for name in _MESSAGE}, ())
+_HIDDEN = Shape("Message", {name: _BARE.get(name, never) for name in _MESSAGE}, ())
 
 
 def show_messages(
@@ -193,11 +193,15 @@ def messages_edge(view: View, conversation: Conversation, field: Field) -> Json:
     found = paging.messages(
         conversation, view.cursors, limit, field.modifier("after"), field.modifier("before")
     )
-    query = view.links.get(id(field))
-    if query is None:
-        asked = {"fields": fields.text(field.children)} if field.children else {}
-        query = view.links[id(field)] = link(view, "", {**asked, "limit": str(limit)})[
-            len(view.base) + 1 :
-        ]
     data = show_messages(view, found.rows, field.children)
-    return edge(view, found, data, limit, f"{view.base}/{conversation.thread}/messages{query}")
+    address = f"{view.base}/{conversation.thread}/messages?{_nested_query(view, field, limit)}"
+    return edge(view, found, data, limit, address)
+
+
+def _nested_query(view: View, field: Field, limit: int) -> str:
+    """Return the query of the addresses of a nested edge; all rows of a slice share it."""
+    found = view.queries.get(id(field))
+    if found is None:
+        asked = {"fields": fields.text(field.children)} if field.children else {}
+        found = view.queries[id(field)] = query(view, {**asked, "limit": str(limit)})
+    return found

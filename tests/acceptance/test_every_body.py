@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ledger import Expected, expected, pages_of
 
+from tests.acceptance.ledger import Expected, expected, pages_of
 from tests.stack import Stack, payload_files, running
 
 TABLES = ("messages", "reactions", "conversations", "tags", "conversation_tags", "events")
@@ -51,7 +51,9 @@ async def test_every_item_is_accounted_for(
     items = [(name, item) for name, body in bodies.items() for item in expected(body)]
     missing = [(name, item) for name, item in items if not await found(stack, item)]
     assert missing == []
-    letters = Counter(dict(await stack.rows("select reason, count(*) from dead_letters group by 1")))
+    letters = Counter(
+        dict(await stack.rows("select reason, count(*) from dead_letters group by 1"))
+    )
     assert letters.keys() <= {"unknown_object", "empty_entry"}
     understood = await stack.rows("select count(*) from events where not understood")
     assert understood == [(0,)]
@@ -77,7 +79,9 @@ async def found(stack: Stack, item: Expected) -> bool:
             )
             return bool(await stack.rows(sql, item.page))
         case "label":
-            return bool(await stack.rows("select 1 from conversation_tags where page_id = $1", item.page))
+            return bool(
+                await stack.rows("select 1 from conversation_tags where page_id = $1", item.page)
+            )
         case "event":
             return bool(await stack.rows("select 1 from events where page_id = $1", item.page))
         case reason:

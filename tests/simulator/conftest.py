@@ -109,7 +109,7 @@ class Receiver:
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for a condition, at most ten seconds."""
         async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110 - a condition has no event to wait for
+            while not condition():
                 await asyncio.sleep(0.005)
 
     @property

@@ -36,6 +36,7 @@ async def test_each_item_may_have_its_own_token_and_proof(reader):
     pages = [json.loads(item["body"]).get("id") for item in reply.data]
     assert pages == [*graph.sim.tokens.of_page, None]
     assert reply.data[3]["code"] == 400
+    assert "require an appsecret_proof" in reply.data[3]["body"]
 
 
 async def test_one_dead_token_costs_the_other_items_nothing(reader):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from deploy.simulator import Modes, wire
+from deploy.simulator import Modes, media, wire
 from deploy.simulator.webhooks import retries
 
 
@@ -87,6 +87,27 @@ async def test_each_act_is_told_in_its_own_shape(graph, receiver):
     }  # fmt: skip
     assert "emoji" not in items["unreact"]["reaction"]
     assert items["edit"]["message_edit"]["num_edit"] == 1
+
+
+async def test_no_two_things_happen_in_a_conversation_at_the_same_time(graph, receiver):
+    threads = [next(iter(graph.sim.truth.page(graph.page).conversations())).thread]
+    for act in ("react", "unreact", "read", "message", "edit") * 4:
+        graph.sim.happen(graph.page, act, conversations=threads)
+    await graph.sim.webhooks.settle()
+    times = [item["timestamp"] for item in receiver.items]
+    assert len(set(times)) == len(times) == 20
+
+
+async def test_media_are_signed_anew_each_hour_at_the_same_place(graph):
+    hour_ms = 3_600_000
+    for message in graph.sim.truth.messages.values():
+        for file in message.attachments:
+            now, later = (
+                media.url(message.conversation, file, at_ms) for at_ms in (hour_ms, 2 * hour_ms)
+            )
+            signed = file.kind not in {"sticker", "fallback"}
+            assert (now != later) is signed
+            assert now.partition("?")[0] == later.partition("?")[0]
 
 
 async def test_instagram_has_its_own_object_and_reads_by_message(graph, receiver):
