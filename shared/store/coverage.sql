@@ -141,7 +141,7 @@ cross join lateral (
         join conversations c on c.page_id = known.id
             and c.last_sent_ms > 1000 * extract(epoch from clock_timestamp() - interval '7 days')
         limit 500
-    ) some
+    ) newest_ones
 ) recent
 where p.is_active and p.access_token is not null;
 

@@ -212,4 +212,4 @@ returning id, priority, (
 ) as batch_id;
 
 -- name: forget_runs
-delete from sync_runs where finished_at < clock_timestamp() - $1;
+delete from sync_runs where finished_at < clock_timestamp() - $1::interval;
