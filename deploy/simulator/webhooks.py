@@ -22,7 +22,7 @@ from deploy.simulator.truth import Page
 from deploy.simulator.updates import Update
 
 KEPT = 100_000
-"""So many of the newest attempts stay in the ledger."""
+"""So many of the newest attempts, and of the updates nobody was told of, are remembered."""
 LATE = 5.0
 """Facebook wants an answer within so many seconds."""
 _FIRST_RETRIES = (1, 2, 5, 15, 30, 60, 120, 300)
@@ -88,7 +88,7 @@ class Webhooks:
         self.subscriptions = Subscriptions(config, self.handshake)
         self.ledger: deque[Attempt] = deque(maxlen=KEPT)
         self.alerts: list[Alert] = []
-        self.unsent: list[Update] = []
+        self.unsent: deque[Update] = deque(maxlen=KEPT)
         self._failing_since: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0

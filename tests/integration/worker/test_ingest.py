@@ -63,7 +63,7 @@ async def world(database: str, redis_url: str) -> AsyncIterator[World]:
     arq = queue.connect(connect(redis_url).connection_pool)
     letters = Letters(store, inbox, Queue(arq))
     yield World(store, stream, inbox, letters, readers, writer)
-    await arq.aclose()
+    await arq.connection_pool.disconnect()
     await readers["stream"].aclose()
     await cache.aclose()
     await stream.aclose()

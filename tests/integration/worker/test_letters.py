@@ -51,7 +51,7 @@ async def desk(database: str, redis_url: str) -> AsyncIterator[Desk]:
     pool = await open_pool(database, size=2, patience=5)
     arq = queue.connect(connect(redis_url).connection_pool)
     yield Desk(store, arq, Letters(store, Inbox(pool, patience=5), Queue(arq)))
-    await arq.aclose()
+    await arq.connection_pool.disconnect()
     await pool.close()
     await store.close()
 
