@@ -122,6 +122,7 @@ select
         select s.walked_at from sync_points s
         where s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'inbox'
     ) as walked_at,
+    p.proven_at,
     newest.last_message_at,
     recent.count as recent
 from facebook_pages p
