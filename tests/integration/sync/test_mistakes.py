@@ -8,7 +8,7 @@ import pytest
 
 from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
-from shared import events
+from shared import events, metrics
 from shared.cache import CHANNEL
 from shared.facebook.limits import Priority
 from shared.ids import conversation_id
@@ -283,7 +283,9 @@ async def test_16_an_expired_token_does_not_look_like_nothing_new(desk):
         page = it.only_page()
         await it.sync(page)
         it.sim.tokens.kill(it.sim.truth.page(page), 463)
+        alarms = metrics.pages_parked._value.get()
         run = await it.sync(page)
+        assert metrics.pages_parked._value.get() == alarms + 1
         assert (run.status, run.error_code) == ("interrupted", "190/463")
         assert "expired" in run.error
         found = await pages.find(it.database, page)
