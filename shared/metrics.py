@@ -70,6 +70,12 @@ ingest_batch_items = Histogram(
 ingest_batch_seconds = Histogram(
     "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
 )
+visible_seconds = Histogram(
+    "pagewire_visible_seconds",
+    "From an item's receipt by the ingress to a stage on its way to a reader",
+    ["stage"],
+    buckets=_LATENCY,
+)
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(
@@ -77,3 +83,17 @@ job_seconds = Histogram(
 )
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])
+
+cache_reads = Counter(
+    "pagewire_cache_reads",
+    "Answers from Redis (hit), from this process (memory), from Postgres (miss)",
+    ["family", "outcome"],
+)
+cache_invalidations = Counter(
+    "pagewire_cache_invalidations",
+    "Tokens deleted that somebody depended on; a conversation's covers its messages",
+    ["family"],
+)
+
+pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
+pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

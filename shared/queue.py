@@ -6,7 +6,7 @@ sweep asks for it again.
 
 import time
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +14,8 @@ from arq import ArqRedis
 from msgspec import Struct
 from msgspec.structs import asdict
 from redis.asyncio import ConnectionPool
+
+from shared.errors import Unreadable
 
 NOW = "pagewire:now"
 """What people wait for: few short jobs, looked for ten times a second."""
@@ -60,6 +62,18 @@ class ApplyWaiting(Job, frozen=True, kw_only=True):
     page: str
 
 
+class RetryDead(Job, frozen=True, kw_only=True):
+    """Bring the open dead letters back that fit all that is given: into the backlog, or the queue.
+
+    `page_ids` are the ids that webhook entries bear.
+    """
+
+    name: ClassVar[str] = "retry_dead"
+    ids: list[int] | None = None
+    reason: str | None = None
+    page_ids: list[str] | None = None
+
+
 class SetAside(Job, frozen=True, kw_only=True):
     """What became of a job nobody here can do: kept for a person, with what was sent."""
 
@@ -69,7 +83,7 @@ class SetAside(Job, frozen=True, kw_only=True):
 
 
 JOBS: dict[str, type[Job]] = {
-    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting)
+    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting, RetryDead)
 }
 """The jobs anybody may queue, by the name they are queued under."""
 
@@ -114,6 +128,21 @@ def decode(raw: bytes) -> dict[str, Any]:
     return {"f": sent.name, "a": args, "k": {}, "t": sent.tries, "et": sent.queued_ms}
 
 
+def decode_again(name: str, sent: bytes) -> Job:
+    """Return the job that a dead letter holds, by its name or whole; raises Unreadable."""
+    try:
+        job = (
+            decode(sent)["a"][0]
+            if name == SetAside.name
+            else msgspec.msgpack.decode(sent, type=JOBS[name])
+        )
+    except (KeyError, IndexError, ValueError, RecursionError) as error:
+        raise Unreadable(f"This is no job: {type(error).__name__}") from error
+    if isinstance(job, SetAside):
+        raise Unreadable(job.error)
+    return cast("Job", job)
+
+
 def connect(pool: ConnectionPool) -> ArqRedis:
     """Return arq's client over a pool that has timeouts; jobs travel as MessagePack."""
     return ArqRedis(
@@ -142,3 +171,12 @@ class Queue:
             job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **asdict(job)
         )
         return job_id
+
+    async def welcome(self, page: str, *, sync: bool) -> None:
+        """Ask for what waits for the Page with Facebook's id `page`: its webhooks, and a sync."""
+        waiting = ApplyWaiting(page=page)
+        await self.put(waiting, queue=NOW)
+        # Who looked a moment ago takes the Page for unknown for another second.
+        await self.put(waiting, after=timedelta(seconds=5))
+        if sync:
+            await self.put(SyncPage(page=page), queue=NOW)

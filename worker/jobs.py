@@ -37,6 +37,7 @@ Work: TypeAlias = Callable[[Any], Awaitable[Outcome | None]]
 
 EVERY: dict[str, timedelta] = {
     "ingest": timedelta(seconds=10),
+    "runs": timedelta(seconds=10),
     "trim": timedelta(seconds=30),
     "waiting": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),

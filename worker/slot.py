@@ -17,7 +17,7 @@ class Slot:
         folder = Path(tempfile.gettempdir())
         for number in range(_SLOTS):
             # Held open for as long as the process lives: the lock is the open file's.
-            file = (folder / f"pagewire-{os.getuid()}-{kind}-{number}.slot").open("a")  # noqa: SIM115
+            file = (folder / f"pagewire-{os.getuid()}-{kind}-{number}.slot").open("a")
             if _lock(file):
                 self._file = file
                 self.name = f"{socket.gethostname()}:{kind}:{number}"

@@ -77,7 +77,9 @@ class Writer:
                 for part in _apart(told, error):
                     await self.write(part, again=again, waiting=waiting, within=within)
                 return
+            _observe("committed", told)
             await self._effects.follow(applied, again=again)
+            _observe("announced", told)
             return
 
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
@@ -103,6 +105,13 @@ class Writer:
                     merge.add(batch, event)
                 batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
         return batch
+
+
+def _observe(stage: str, told: Sequence[Told]) -> None:
+    """Note how long after the ingress received them items came this far."""
+    seconds, now = metrics.visible_seconds.labels(stage), time.time()
+    for one in told:
+        seconds.observe(max(0.0, now - one.received_ms / 1000))
 
 
 def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:

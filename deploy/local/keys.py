@@ -25,20 +25,26 @@ class Keys:
         return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
     def keep(self, name: str, secret: str) -> str:
-        """Write the secret to disk, whole or not at all, and return it."""
-        half_done = self.path(name + ".new")
-        half_done.touch(mode=0o600)
-        with half_done.open("w", encoding="utf-8") as file:
-            file.write(secret + "\n")
-            file.flush()
-            # Without the encryption key the stored tokens are lost: it must outlive the power.
-            os.fsync(file.fileno())
-        half_done.rename(self.path(name))
+        """Write the secret down and return it."""
+        write_private(self.path(name), secret + "\n")
         return secret
 
     def made_once(self, name: str, make: Callable[[], str]) -> str:
         """Return the secret, made and kept now if there was none."""
         return self.read(name) or self.keep(name, make())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file only its owner reads, to the disk, whole or not at all."""
+    half_done = path.with_name(path.name + ".new")
+    half_done.unlink(missing_ok=True)
+    half_done.touch(mode=0o600)
+    with half_done.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        # Without the encryption key the stored tokens are lost: it must outlive a power cut.
+        os.fsync(file.fileno())
+    half_done.rename(path)
 
 
 def word() -> str:

@@ -13,14 +13,15 @@ def check_free(setting: str, host: str, port: int) -> None:
     try:
         with _listening(host, port):
             return
-    except socket.gaierror:
-        reason = f"{host} is no address"
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        reason = f"port {port} of {host} is taken" if taken else f"{host}:{port}: {error.strerror}"
-    raise CannotStart(
-        f"Pagewire cannot listen: {reason}.\nChoose another: {setting}={port + 1} make run"
-    )
+        if error.errno == errno.EADDRINUSE:
+            raise CannotStart(
+                f"Port {port} of {host} is taken.\nChoose another: {setting}={port + 1} make run"
+            ) from error
+        raise CannotStart(
+            f"Pagewire cannot listen on port {port} of {host}: {error.strerror}.\n"
+            f"Set INGRESS_HOST to an address of this machine, or another {setting}."
+        ) from error
 
 
 def any_free(host: str) -> int:
@@ -37,13 +38,16 @@ def accepts(host: str, port: int) -> bool:
     return False
 
 
-def status(host: str, port: int, path: str, headers: dict[str, str]) -> int | None:
-    """Return the status a GET is answered with, or None when there is no answer."""
+def get(host: str, port: int, path: str, **headers: str) -> tuple[int, bytes]:
+    """Return the status and the body a GET is answered with. Raises CannotStart without one."""
     connection = http.client.HTTPConnection(_reachable(host), port, timeout=5)
-    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
-        connection.request("GET", path, headers=headers)
-        return connection.getresponse().status
-    return None
+    try:
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise CannotStart(f"{url(host, port)}{path} does not answer: {error!r}") from error
 
 
 def url(host: str, port: int) -> str:

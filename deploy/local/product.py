@@ -11,6 +11,7 @@ from typing import Any
 from deploy.local import ports
 from deploy.local.errors import CannotStart
 from deploy.local.process import Program
+from shared.config import Settings
 
 
 class Product:
@@ -21,48 +22,10 @@ class Product:
         self._environment = environment
         self._logs = logs
 
-    def worker(self, part: str) -> Program:
-        """Return one of the two kinds of worker, `ingest` or `jobs`."""
-        return self._program(f"worker-{part}", "worker", "--only", part, grace=1.5)
-
-    def ingress(self, host: str, port: int) -> Program:
-        """Return the ingress, which the settings make listen on `port` of `host`."""
-        return self._program(
-            "ingress", "ingress", grace=2.0, answers=lambda: ports.accepts(host, port)
-        )
-
-    def simulator(self, port: int, *arguments: str) -> Program:
-        """Return the simulated Facebook, its Graph API on `port` of this machine."""
-        return self._program(
-            "simulator",
-            "deploy.simulator",
-            f"--port={port}",
-            *arguments,
-            grace=0.5,
-            answers=lambda: ports.accepts("127.0.0.1", port),
-        )
-
-    async def command(self, *arguments: str, token: str = "") -> Any:
-        """Run `pagewire … --json` and return what it printed.
-
-        `token` is given as PAGE_ACCESS_TOKEN, since arguments can be read by everybody here.
-        Raises CannotStart with what it said if it fails.
-        """
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "ingress.cli", *arguments, "--json"],
-            env={**self._environment, "PAGE_ACCESS_TOKEN": token},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise CannotStart(f"`pagewire {' '.join(arguments)}` failed:\n{done.stderr.strip()}")
-        return json.loads(done.stdout)
-
-    def _program(
+    def program(
         self, name: str, *module: str, grace: float, answers: Callable[[], bool] = lambda: True
     ) -> Program:
+        """Return `python -m module` as a program; the log of its last run is put aside."""
         log = self._logs / f"{name}.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
@@ -75,3 +38,38 @@ class Product:
             answers=lambda _: answers(),
             grace=grace,
         )
+
+    def ingest(self) -> Program:
+        """Return the worker that turns acknowledged webhooks into rows."""
+        return self.program("worker-ingest", "worker", "--only=ingest", grace=1.5)
+
+    def jobs(self) -> Program:
+        """Return the worker that syncs: apart, so that decoding never holds up live events."""
+        return self.program("worker-jobs", "worker", "--only=jobs", grace=1.5)
+
+    def ingress(self, settings: Settings) -> Program:
+        """Return the doors."""
+        return self.program(
+            "ingress",
+            "ingress",
+            grace=2.0,
+            answers=lambda: ports.accepts(settings.ingress_host, settings.ingress_port),
+        )
+
+    async def command(self, *arguments: str, **variables: str) -> Any:
+        """Run `pagewire arguments --json` and return what it printed.
+
+        `variables` is for what must not be an argument, which everybody here could read.
+        Raises CannotStart with what it said if it fails.
+        """
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "ingress.cli", *arguments, "--json"],
+            env={**self._environment, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise CannotStart(f"`pagewire {' '.join(arguments)}` failed:\n{done.stderr.strip()}")
+        return json.loads(done.stdout)

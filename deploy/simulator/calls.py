@@ -79,11 +79,18 @@ class Calls:
     def list(
         self, path: str | None = None, page: str | None = None, code: int | None = None
     ) -> list[Record]:
-        """Return the calls whose path matches a regular expression, of a Page, with an error."""
+        """Return the calls whose path matches a regular expression, of a Page, with an error.
+
+        Raises ValueError for what is no regular expression.
+        """
+        try:
+            pattern = re.compile(path or "")
+        except re.error as error:
+            raise ValueError(f"`path` is no regular expression: {error}") from None
         return [
             record
             for record in self._records
-            if (path is None or re.search(path, record.path))
+            if pattern.search(record.path)
             and (page is None or record.page == page)
             and (code is None or record.code == code)
         ]

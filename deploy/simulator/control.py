@@ -3,14 +3,14 @@
 All of it is JSON. A request that makes no sense is answered 400 with an `error` that says why.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
-from deploy.simulator import report, wire
+from deploy.simulator import oddities, report, wire
 from deploy.simulator.acts import Act
 from deploy.simulator.config import Modes
 from deploy.simulator.faults import Fault
@@ -54,13 +54,14 @@ class TokenChange(Struct, kw_only=True, forbid_unknown_fields=True):
 class Post(Struct, kw_only=True, forbid_unknown_fields=True):
     """Asks for a body to be posted as a webhook, signed as `signature` says.
 
-    `text` is posted as it is, `body` the way Facebook writes JSON. `reserialised` signs that and
-    posts the same JSON written otherwise. `pad` fills the body up to so many bytes.
+    The body is one of: `text` as it is, `body` the way Facebook writes JSON, or `odd`, the name of
+    one of `oddities.py` (for the first Page). `reserialised` posts the same JSON written otherwise
+    than it was signed. `pad` fills the body up to so many bytes.
     """
 
     body: Any = None
     text: str | None = None
-    object: Literal["page", "instagram"] = "page"
+    odd: str | None = None
     signature: wire.Signature = "right"
     pad: int = 0
 
@@ -96,6 +97,7 @@ class Control:
                 web.delete("/webhooks", self._forget_webhooks),
                 web.get("/webhooks/sent", self._sent),
                 web.post("/webhooks/post", self._post),
+                web.post("/webhooks/handshake", self._handshake),
             ]
         )
         return app
@@ -155,14 +157,9 @@ class Control:
         query = request.query
         code = int(query["code"]) if "code" in query else None
         found = self._sim.calls.list(query.get("path"), query.get("page"), code)
-        newest = found[-int(query.get("limit", "100")) :]
-        return _json(
-            {
-                "count": len(found),
-                "requests": len({record.request for record in found}),
-                "calls": newest,
-            }
-        )
+        requests = len({record.request for record in found})
+        newest = _newest(found, request)
+        return _json({"count": len(found), "requests": requests, "calls": newest})
 
     async def _forget_calls(self, _: web.Request) -> web.Response:
         """Forget the recorded calls."""
@@ -241,7 +238,7 @@ class Control:
                 "pending": webhooks.pending,
                 "unsent": len(webhooks.unsent),
                 "alerts": webhooks.alerts,
-                "attempts": list(webhooks.ledger)[-int(request.query.get("limit", "100")) :],
+                "attempts": _newest(webhooks.ledger, request),
             }
         )
 
@@ -257,14 +254,33 @@ class Control:
     async def _post(self, request: web.Request) -> web.Response:
         """Post a body of your own as a webhook, signed rightly or in one of the wrong ways."""
         wanted, webhooks = await _read(request, Post), self._sim.webhooks
-        callback = webhooks.subscriptions.callbacks.get(wanted.object)
+        body = self._body(wanted).ljust(wanted.pad)
+        posted, headers = wire.signed(body, webhooks.secret, wanted.signature)
+        status, error = await webhooks.post(self._callback(), posted, headers)
+        return _json({"status": status, "error": error, "bytes": len(posted)})
+
+    async def _handshake(self, _: web.Request) -> web.Response:
+        """Ask the webhook URL for its consent, as Facebook does before it sends anything."""
+        callback = self._callback()
+        problem = await self._sim.webhooks.handshake(callback, self._sim.config.verify_token)
+        return _json({"agreed": problem is None, "problem": problem})
+
+    def _callback(self) -> str:
+        callback = self._sim.webhooks.subscriptions.callbacks.get("page")
         if callback is None:
             raise LookupError("no webhook URL: start with --webhook-url, or subscribe the app")
-        body = wire.encode(wanted.body) if wanted.text is None else wanted.text.encode()
-        body = body.ljust(wanted.pad)
-        posted, headers = wire.signed(body, webhooks.secret, wanted.signature)
-        status, error = await webhooks.post(callback.url, posted, headers)
-        return _json({"status": status, "error": error, "bytes": len(posted)})
+        return callback.url
+
+    def _body(self, wanted: Post) -> bytes:
+        if wanted.text is not None:
+            return wanted.text.encode()
+        if wanted.odd is None:
+            return wire.encode(wanted.body)
+        page = next(iter(self._sim.truth.pages.values()))
+        bodies = oddities.all_of(page, self._sim.clock.now_ms())
+        if wanted.odd not in bodies:
+            raise LookupError(f"no odd body {wanted.odd}; there are {', '.join(bodies)}")
+        return wire.encode(bodies[wanted.odd])
 
 
 @web.middleware
@@ -279,6 +295,14 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _read(request: web.Request, type_: type[T]) -> T:
     """Read a JSON body; ValueError says what is wrong with it."""
     return msgspec.json.decode(await request.read() or b"{}", type=type_)
+
+
+def _newest(records: Iterable[T], request: web.Request) -> list[T]:
+    """Return the last of some records: a hundred, or `?limit=`."""
+    limit = request.query.get("limit", "100")
+    if not limit.isdigit():
+        raise ValueError("`limit` must be a number")
+    return list(records)[-int(limit) :] if int(limit) else []
 
 
 def _json(value: object) -> web.Response:

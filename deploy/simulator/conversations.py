@@ -6,7 +6,7 @@ https://developers.facebook.com/docs/graph-api/reference/conversation
 from deploy.simulator.fields import Field
 from deploy.simulator.messages import messages_edge
 from deploy.simulator.profiles import card
-from deploy.simulator.shapes import Json, Readers, Shape, View, graph_time
+from deploy.simulator.shapes import Json, Readers, Shape, View, graph_time, never
 from deploy.simulator.truth import Conversation
 
 
@@ -25,10 +25,6 @@ def _snippet(_: View, conversation: Conversation, __: Field) -> str | None:
     return newest.text if newest else None
 
 
-def _nested_messages(view: View, conversation: Conversation, field: Field) -> Json:
-    return messages_edge(view, conversation, field)
-
-
 def _link(_: View, conversation: Conversation, __: Field) -> str:
     return f"/{conversation.page.id}/inbox/{conversation.number + 1}/"
 
@@ -37,7 +33,7 @@ _CONVERSATION: Readers[Conversation] = {
     "id": lambda _, conversation, __: conversation.thread,
     "updated_time": lambda _, conversation, __: graph_time(conversation.updated_ms),
     "participants": _participants,
-    "messages": _nested_messages,
+    "messages": messages_edge,
     "senders": _senders,
     "snippet": _snippet,
     "link": _link,
@@ -47,10 +43,10 @@ _CONVERSATION: Readers[Conversation] = {
     "is_subscribed": lambda _, __, ___: True,
     "scoped_thread_key": lambda _, conversation, __: conversation.thread,
     "folder": lambda _, conversation, __: conversation.folder,
-    "is_owner": lambda _, __, ___: None,
-    "former_participants": lambda _, __, ___: None,
-    "name": lambda _, __, ___: None,
-    "linked_group": lambda _, __, ___: None,
-    "wallpaper": lambda _, __, ___: None,
+    "is_owner": never,
+    "former_participants": never,
+    "name": never,
+    "linked_group": never,
+    "wallpaper": never,
 }
 CONVERSATION = Shape("UnifiedThread", _CONVERSATION, (Field("id"), Field("updated_time")))

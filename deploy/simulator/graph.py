@@ -5,67 +5,22 @@ from inspect import isawaitable
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
-from deploy.simulator import errors, fields, ids, paging, users
+from deploy.simulator import errors, fields, ids, users
+from deploy.simulator.ask import Ask, served_version
 from deploy.simulator.calls import Answer, Call
 from deploy.simulator.clock import Clock
 from deploy.simulator.config import Config, Modes
-from deploy.simulator.conversations import CONVERSATION
+from deploy.simulator.edges import Edges, page_of
 from deploy.simulator.faults import Fault, Faults
-from deploy.simulator.fields import Field
-from deploy.simulator.labels import LABEL, Label, Labels
+from deploy.simulator.labels import Label, Labels
 from deploy.simulator.limits import Limits
-from deploy.simulator.messages import attachments_edge, show_messages
-from deploy.simulator.nodes import Account, App, Node, Nodes, User, show
-from deploy.simulator.paging import Cursors, Slice
-from deploy.simulator.shapes import Json, View, edge, limit_of, link
+from deploy.simulator.nodes import Account, App, Nodes, User
+from deploy.simulator.paging import Cursors
+from deploy.simulator.shapes import Json, View
 from deploy.simulator.subscriptions import Subscriptions, subscribe_page, unsubscribe_page
 from deploy.simulator.tokens import Grant, Tokens
-from deploy.simulator.truth import FOLDERS, Conversation, Message, Page, Person, Platform, Truth
-from deploy.simulator.window import window
-
-LATEST = (26, 0)
-OLDEST = (20, 0)
-_NOT_REPEATED = frozenset({"after", "before", "limit", "pretty"})
-
-
-class Ask(Struct, kw_only=True):
-    """One call being answered: what is asked, by whom, and how the truth is looked at."""
-
-    call: Call
-    grant: Grant
-    view: View
-    fields: tuple[Field, ...]
-    short: bool
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """Return the parameters other than token and proof."""
-        return self.call.parameters
-
-    def limit(self) -> int:
-        """Return how many rows are asked for."""
-        return limit_of(self.parameters.get("limit"))
-
-    def rows(self) -> int:
-        """Return how many rows are given: fewer than the limit is not the end."""
-        return max(1, self.limit() // 2) if self.short else self.limit()
-
-    def link(self, path: str) -> str:
-        """Return the address of an edge, to be completed with a cursor."""
-        kept = {k: v for k, v in self.parameters.items() if k not in _NOT_REPEATED}
-        return link(self.view, path, {**kept, "limit": str(self.limit())})
-
-    def edge(self, path: str, found: Slice[Any], data: list[Json]) -> Json:
-        """Return an edge with the addresses of its neighbours."""
-        return edge(self.view, found, data, self.limit(), self.link(path))
-
-    def numbered(self, rows: list[Any]) -> Slice[Any]:
-        """Return the asked-for slice of a short list."""
-        after, before = self.parameters.get("after"), self.parameters.get("before")
-        return paging.numbered(rows, self.view.cursors, self.limit(), after, before)
-
+from deploy.simulator.truth import Conversation, Message, Page, Person, Truth
 
 Handler: TypeAlias = Callable[[Ask, Any], Json | Awaitable[Json]]
 
@@ -94,23 +49,24 @@ class Graph:
         self._limits = limits
         self._faults = faults
         self._nodes = Nodes(truth, config.app_id, tokens.user_id)
+        self._edges = edges = Edges(truth, self._nodes, modes, limits)
         self._traces = 0
         self.cursors_void_before_ms = 0
         self._handlers: dict[tuple[type, str, str], Handler] = {
-            (Page, "conversations", "GET"): self._conversations,
-            (Account, "conversations", "GET"): self._conversations,
-            (Conversation, "messages", "GET"): self._messages,
-            (Message, "attachments", "GET"): self._attachments,
-            (User, "accounts", "GET"): self._accounts,
+            (Page, "conversations", "GET"): edges.conversations,
+            (Account, "conversations", "GET"): edges.conversations,
+            (Conversation, "messages", "GET"): edges.messages,
+            (Message, "attachments", "GET"): edges.attachments,
+            (User, "accounts", "GET"): edges.accounts,
             (Page, "subscribed_apps", "GET"): lambda _, page: subscriptions.subscribed_apps(page),
             (Page, "subscribed_apps", "POST"): lambda a, page: subscribe_page(page, a.parameters),
             (Page, "subscribed_apps", "DELETE"): lambda _, page: unsubscribe_page(page),
             (App, "subscriptions", "GET"): lambda *_: subscriptions.list(),
             (App, "subscriptions", "POST"): lambda a, _: subscriptions.subscribe(a.parameters),
             (App, "subscriptions", "DELETE"): lambda a, _: subscriptions.unsubscribe(a.parameters),
-            (Page, "custom_labels", "GET"): self._page_labels,
+            (Page, "custom_labels", "GET"): edges.page_labels,
             (Page, "custom_labels", "POST"): lambda a, page: labels.create(page, a.parameters),
-            (Person, "custom_labels", "GET"): self._person_labels,
+            (Person, "custom_labels", "GET"): edges.person_labels,
             (Label, "label", "POST"): lambda a, x: labels.put(_own(a), x, a.parameters, on=True),
             (Label, "label", "DELETE"): lambda a, x: labels.put(_own(a), x, a.parameters, on=False),
             (Label, "", "DELETE"): lambda _, label: labels.delete(label),
@@ -184,15 +140,15 @@ class Graph:
             short=fault is not None and fault.kind == "short",
         )
         if not call.path:
-            return self._many(ask)
+            return self._edges.many(ask)
         first, _, name = call.path.partition("/")
         node = self._nodes.find(first, grant)
         if not name and call.method == "GET":
-            return self._one(ask, node)
+            return self._edges.one(ask, node)
         handler = self._handlers.get((type(node), name, call.method))
         if handler is None:
             raise errors.missing(call.path)
-        if name and isinstance(node, Page | Account) and _page(node) is not grant.page:
+        if name and isinstance(node, Page | Account) and page_of(node) is not grant.page:
             raise errors.refuse("210")
         found = handler(ask, node)
         return await found if isawaitable(found) else found
@@ -219,135 +175,9 @@ class Graph:
         if call.proof is not None and call.proof != self._tokens.proof(token):
             raise errors.invalid("Invalid appsecret_proof provided in the API argument")
 
-    # Nodes
-
-    def _one(self, ask: Ask, node: Node) -> Json:
-        if isinstance(node, Conversation | Message):
-            self._admit(node)
-            self._refuse_costly(1, ask.fields)
-        return show(ask.view, node, ask.fields)
-
-    def _many(self, ask: Ask) -> Json:
-        wanted = [id_ for id_ in ask.parameters.get("ids", "").split(",") if id_]
-        if not wanted:
-            raise errors.invalid("The parameter ids is required")
-        if len(wanted) > 50:
-            raise errors.invalid("Too many IDs. Maximum: 50. Provided: " + str(len(wanted)))
-        return {id_: self._one(ask, self._nodes.find(id_, ask.grant)) for id_ in wanted}
-
-    def _admit(self, node: Conversation | Message) -> None:
-        conversation = node.conversation if isinstance(node, Message) else node
-        self._limits.admit_reading(conversation.page.account(conversation.platform))
-
-    def _refuse_costly(self, rows: int, asked: tuple[Field, ...]) -> None:
-        nested = [limit_of(field.modifier("limit")) for field in asked if field.name == "messages"]
-        if self._modes.max_cost and rows * sum(nested or [1]) > self._modes.max_cost:
-            raise errors.refuse("reduce")
-
-    # Edges
-
-    def _conversations(self, ask: Ask, node: Page | Account) -> Json:
-        page, parameters = _page(node), ask.parameters
-        platform = "instagram" if isinstance(node, Account) else _platform(parameters)
-        if platform == "instagram" and page.instagram_id is None:
-            raise errors.refuse("100/2534013")
-        self._limits.admit_reading(page.account(platform))
-        self._refuse_costly(ask.limit(), ask.fields)
-        path = f"{page.id}/conversations"
-        if "user_id" in parameters:
-            rows = _with_person(page, platform, parameters["user_id"])
-            asked = ask.fields or (Field("id"),)
-            return ask.edge(path, ask.numbered(rows), CONVERSATION.show_all(ask.view, rows, asked))
-        found = paging.conversations(
-            page.inboxes[platform, _folder(platform, parameters)],
-            ask.view.cursors,
-            ask.rows(),
-            window(parameters, self._modes, served_version(ask.call.version)),
-            after=parameters.get("after"),
-            before=parameters.get("before"),
-        )
-        return ask.edge(path, found, CONVERSATION.show_all(ask.view, found.rows, ask.fields))
-
-    def _messages(self, ask: Ask, node: Conversation) -> Json:
-        self._admit(node)
-        self._refuse_costly(ask.limit(), ())
-        found = paging.messages(
-            node,
-            ask.view.cursors,
-            ask.rows(),
-            after=ask.parameters.get("after"),
-            before=ask.parameters.get("before"),
-        )
-        data = show_messages(ask.view, found.rows, ask.fields)
-        return ask.edge(f"{node.thread}/messages", found, data)
-
-    def _attachments(self, ask: Ask, node: Message) -> Json:
-        self._admit(node)
-        wanted = ask.fields or None
-        return attachments_edge(
-            ask.view, node, wanted, ask.limit(), after=ask.parameters.get("after")
-        )
-
-    def _accounts(self, ask: Ask, node: User) -> Json:
-        pages = list(self._truth.pages.values())
-        found = ask.numbered(pages)
-        data = users.accounts(ask.view, found.rows, ask.fields)
-        answer = ask.edge(f"{node.id}/accounts", found, data)
-        if "summary" in ask.parameters:
-            answer["summary"] = {"total_count": len(pages)}
-        return answer
-
-    def _page_labels(self, ask: Ask, page: Page) -> Json:
-        return self._label_edge(ask, f"{page.id}/custom_labels", page.labels)
-
-    def _person_labels(self, ask: Ask, person: Person) -> Json:
-        return self._label_edge(ask, f"{person.id}/custom_labels", person.labels)
-
-    def _label_edge(self, ask: Ask, path: str, names: dict[str, str]) -> Json:
-        found = ask.numbered([Label(id_, name) for id_, name in names.items()])
-        return ask.edge(path, found, LABEL.show_all(ask.view, found.rows, ask.fields))
-
-
-def served_version(asked: str | None) -> tuple[int, int]:
-    """Return the version that answers: a dead one is served by the oldest that lives."""
-    if not asked:
-        return LATEST
-    major, minor = asked.removeprefix("v").split(".")
-    return max(OLDEST, (int(major), int(minor)))
-
-
-def _page(node: Page | Account) -> Page:
-    return node.page if isinstance(node, Account) else node
-
 
 def _own(ask: Ask) -> Page:
     """Return the Page of a token that found one of its labels."""
     if ask.grant.page is None:
         raise errors.refuse("210")
     return ask.grant.page
-
-
-def _platform(parameters: dict[str, str]) -> Platform:
-    match parameters.get("platform", "messenger").lower():
-        case "messenger":
-            return "messenger"
-        case "instagram":
-            return "instagram"
-        case _:
-            raise errors.invalid("Param platform must be one of {INSTAGRAM, MESSENGER}")
-
-
-def _folder(platform: Platform, parameters: dict[str, str]) -> str:
-    """Return the folder asked for; Instagram has but one."""
-    folder = parameters.get("folder", "inbox").lower()
-    if folder not in FOLDERS:
-        raise errors.invalid(f"Param folder must be one of {{{', '.join(FOLDERS).upper()}}}")
-    return "inbox" if platform == "instagram" else folder
-
-
-def _with_person(page: Page, platform: Platform, person: str) -> list[Conversation]:
-    return [
-        conversation
-        for conversation in page.conversations()
-        if conversation.platform == platform and conversation.person.id == person
-    ]

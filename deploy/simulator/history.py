@@ -136,7 +136,7 @@ def draft_message(
     chance = rng.random()
     text: str | None = people.sentence(rng)
     attachments: tuple[Attachment, ...] = ()
-    reply_to, story = None, None
+    reply_to, story, quick_reply = None, None, None
     if chance < 0.12:
         kind = rng.choice(_INSTAGRAM if instagram else _MESSENGER)
         attachments = (_attachment(rng, kind),)
@@ -149,11 +149,14 @@ def draft_message(
         reply_to = reply_to if reply_to.deleted_ms is None else None
     elif chance < 0.20 and instagram and inbound:
         story = str(17_900_000_000_000_000 + int(rng.random() * 10**12))
+    elif chance < 0.20 and inbound:
+        quick_reply = "YES_PLEASE"
     return Draft(
         text=text,
         attachments=attachments,
         reply_to=reply_to,
         story=story,
+        quick_reply=quick_reply,
         app_id=None if inbound else HUMAN_IN_INBOX,
     )
 

@@ -17,7 +17,9 @@ from deploy.simulator.shapes import (
     graph_time,
     limit_of,
     link,
+    never,
     pick,
+    query,
 )
 from deploy.simulator.truth import Attachment, Conversation, Message
 
@@ -39,8 +41,7 @@ def _to(_: View, message: Message, field: Field) -> Json:
 
 
 def _attachments(view: View, message: Message, field: Field) -> Json | None:
-    rows = files(message)
-    if not rows:
+    if not message.attachments or not files(message):
         return None
     return attachments_edge(view, message, field.children, limit_of(field.modifier("limit")), None)
 
@@ -59,11 +60,9 @@ def attachments_edge(
 ) -> Json:
     """Return a message's attachments; there is a `next` even after the last one."""
     found = paging.numbered(files(message), view.cursors, limit, after, None)
-    data = [pick(_attachment(view, message, row), wanted) for row in found.rows]
-    if not found.rows:
-        return {"data": []}
-    address = link(view, f"{message.mid}/attachments", {"limit": str(limit)})
     found.older = True
+    data = [pick(_attachment(view, message, row), wanted) for row in found.rows]
+    address = link(view, f"{message.mid}/attachments", {"limit": str(limit)})
     return edge(view, found, data, limit, address)
 
 
@@ -92,6 +91,8 @@ def _sticker(view: View, message: Message, _: Field) -> str | None:
 
 
 def _shares(view: View, message: Message, field: Field) -> Json | None:
+    if not message.attachments:
+        return None
     shared = [a for a in message.attachments if a.kind in {"fallback", "share", "ig_reel"}]
     if not shared:
         return None
@@ -105,9 +106,18 @@ def _shares(view: View, message: Message, field: Field) -> Json | None:
 
 
 def _tags(_: View, message: Message, __: Field) -> Json:
-    read = message.inbound or message.sent_ms <= message.conversation.read_watermark_ms
-    names = ["inbox", *(["read"] if read else []), *([] if message.inbound else ["sent"])]
-    return {"data": [{"name": name} for name in (*names, "source:chat")]}
+    if message.inbound:
+        return _RECEIVED
+    return _READ if message.sent_ms <= message.conversation.read_watermark_ms else _SENT
+
+
+def _tagged(*names: str) -> Json:
+    return {"data": [{"name": name} for name in names]}
+
+
+_RECEIVED = _tagged("inbox", "read", "source:chat")
+_SENT = _tagged("inbox", "sent", "source:chat")
+_READ = _tagged("inbox", "read", "sent", "source:chat")
 
 
 def _reply_to(_: View, message: Message, __: Field) -> Json | None:
@@ -118,9 +128,11 @@ def _reply_to(_: View, message: Message, __: Field) -> Json | None:
 
 
 def _reactions(_: View, message: Message, __: Field) -> Json | None:
+    if not message.reactions:
+        return None
     conversation = message.conversation
     by_kind: dict[str, list[Json]] = {}
-    for actor, reaction in (message.reactions or {}).items():
+    for actor, reaction in message.reactions.items():
         if reaction.active:
             person = actor == conversation.person.id
             by_kind.setdefault(reaction.reaction, []).append(
@@ -159,10 +171,10 @@ _MESSAGE: Readers[Message] = {
     "reply_to": _reply_to,
     "reactions": _reactions,
     "story": _story,
-    "is_unsupported": lambda _, __, ___: None,
+    "is_unsupported": never,
 }
 MESSAGE = Shape("Message", _MESSAGE, (Field("id"), Field("created_time")))
-_HIDDEN = Shape("Message", {name: _BARE.get(name, lambda *_: None) for name in _MESSAGE}, ())
+_HIDDEN = Shape("Message", {name: _BARE.get(name, never) for name in _MESSAGE}, ())
 
 
 def show_messages(
@@ -181,11 +193,15 @@ def messages_edge(view: View, conversation: Conversation, field: Field) -> Json:
     found = paging.messages(
         conversation, view.cursors, limit, field.modifier("after"), field.modifier("before")
     )
-    query = view.links.get(id(field))
-    if query is None:
-        asked = {"fields": fields.text(field.children)} if field.children else {}
-        query = view.links[id(field)] = link(view, "", {**asked, "limit": str(limit)})[
-            len(view.base) + 1 :
-        ]
     data = show_messages(view, found.rows, field.children)
-    return edge(view, found, data, limit, f"{view.base}/{conversation.thread}/messages{query}")
+    address = f"{view.base}/{conversation.thread}/messages?{_nested_query(view, field, limit)}"
+    return edge(view, found, data, limit, address)
+
+
+def _nested_query(view: View, field: Field, limit: int) -> str:
+    """Return the query of the addresses of a nested edge; all rows of a slice share it."""
+    found = view.queries.get(id(field))
+    if found is None:
+        asked = {"fields": fields.text(field.children)} if field.children else {}
+        found = view.queries[id(field)] = query(view, {**asked, "limit": str(limit)})
+    return found

@@ -4,7 +4,7 @@ from typing import Any
 
 from deploy.simulator import media
 from deploy.simulator.fields import Field
-from deploy.simulator.shapes import Json, Shape, View, pick
+from deploy.simulator.shapes import Json, Shape, View, never, pick
 from deploy.simulator.truth import Conversation, Page, Person, Platform
 
 TASKS = ("ANALYZE", "ADVERTISE", "MESSAGING", "MODERATE", "CREATE_CONTENT", "MANAGE")
@@ -27,12 +27,9 @@ def page_card(page: Page, platform: Platform) -> Json:
 
 def card(conversation: Conversation, field: Field, *, person: bool) -> Json:
     """Return one side of a conversation as a participant, with the asked-for fields."""
-    card = (
-        person_card(conversation.person)
-        if person
-        else page_card(conversation.page, conversation.platform)
-    )
-    return pick(card, field.children)
+    if person:
+        return pick(person_card(conversation.person), field.children)
+    return pick(page_card(conversation.page, conversation.platform), field.children)
 
 
 def _id(_: View, node: Any, __: Field) -> str:
@@ -56,9 +53,9 @@ PERSON = Shape(
         "first_name": lambda _, person, __: person.name.partition(" ")[0],
         "last_name": lambda _, person, __: person.name.partition(" ")[2] or None,
         "profile_pic": _profile,
-        "locale": lambda _, __, ___: None,
-        "timezone": lambda _, __, ___: None,
-        "gender": lambda _, __, ___: None,
+        "locale": never,
+        "timezone": never,
+        "gender": never,
     },
     (Field("first_name"), Field("last_name"), Field("profile_pic"), Field("id")),
 )

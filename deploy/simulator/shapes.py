@@ -31,7 +31,7 @@ class View(Struct):
     now_ms: int
     cursors: Cursors
     page_tokens: Mapping[str, str]
-    links: dict[int, str] = default(default_factory=dict)
+    queries: dict[int, str] = default(default_factory=dict)
 
 
 def graph_time(at_ms: int) -> str:
@@ -43,10 +43,18 @@ def graph_time(at_ms: int) -> str:
     return f"{date}{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}+0000"
 
 
+def query(view: View, parameters: Mapping[str, str]) -> str:
+    """Return the query of an address; like Facebook's it carries the token."""
+    return urlencode({"access_token": view.token, "pretty": "0", **parameters})
+
+
 def link(view: View, path: str, parameters: Mapping[str, str]) -> str:
-    """Return the absolute address of a slice; like Facebook's it carries the token."""
-    query = urlencode({"access_token": view.token, "pretty": "0", **parameters})
-    return f"{view.base}/{path}?{query}"
+    """Return the absolute address of an edge, to be completed with a cursor."""
+    return f"{view.base}/{path}?{query(view, parameters)}"
+
+
+def never(*_: object) -> None:
+    """Read a field that nothing here has."""
 
 
 def edge(view: View, found: Slice[Any], data: Sequence[Any], limit: int, address: str) -> Json:

@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/graph-api/webhooks/getting-started
 https://developers.facebook.com/docs/messenger-platform/webhooks
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -42,8 +43,12 @@ class Subscriptions:
         self._handshake = handshake
         self.callbacks: dict[str, Callback] = {}
         if config.webhook_url:
-            for kind in ("page", "instagram"):
-                self.callbacks[kind] = Callback(config.webhook_url, sorted(FIELDS))
+            self.point_to(config.webhook_url)
+
+    def point_to(self, url: str) -> None:
+        """Send everything to this address, without asking it."""
+        for kind in ("page", "instagram"):
+            self.callbacks[kind] = Callback(url, sorted(FIELDS))
 
     async def subscribe(self, parameters: dict[str, str]) -> dict[str, Any]:
         """Answer POST /{app}/subscriptions, after asking the address for its consent."""
@@ -54,7 +59,7 @@ class Subscriptions:
             text = f"(#2200) callback verification failed with the following errors: {problem}"
             failure = replace(errors.FAILURES["100"], code=2200, message=text)
             raise errors.GraphError(failure)
-        wanted = [name for name in parameters.get("fields", "").split(",") if name]
+        wanted = _listed(parameters.get("fields", ""))
         self.callbacks[parameters.get("object", "page")] = Callback(url, wanted)
         return {"success": True}
 
@@ -89,7 +94,7 @@ class Subscriptions:
 
 def subscribe_page(page: Page, parameters: dict[str, str]) -> dict[str, Any]:
     """Answer POST /{page}/subscribed_apps: the fields replace the earlier ones."""
-    wanted = [name for name in parameters.get("subscribed_fields", "").split(",") if name]
+    wanted = _listed(parameters.get("subscribed_fields", ""))
     if not wanted:
         raise errors.invalid("The parameter subscribed_fields is required.")
     for index, name in enumerate(wanted):
@@ -104,3 +109,8 @@ def unsubscribe_page(page: Page) -> dict[str, Any]:
     """Answer DELETE /{page}/subscribed_apps."""
     page.subscribed_fields = frozenset()
     return {"success": True}
+
+
+def _listed(text: str) -> list[str]:
+    """Read names from a comma list or a JSON array; clients send either."""
+    return re.findall(r"\w+", text)

@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/messenger-platform/webhooks
 """
 
 import asyncio
+import io
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from deploy.simulator.truth import Page
 from deploy.simulator.updates import Update
 
 KEPT = 100_000
-"""So many of the newest attempts stay in the ledger."""
+"""So many of the newest attempts, and of the updates nobody was told of, are remembered."""
 LATE = 5.0
 """Facebook wants an answer within so many seconds."""
 _FIRST_RETRIES = (1, 2, 5, 15, 30, 60, 120, 300)
@@ -83,12 +84,11 @@ class Webhooks:
         self._modes = modes
         self._clock = clock
         self._rng = Random(f"{config.seed}/webhooks")
-        self._verify_token = config.verify_token
         self.secret = config.app_secret
         self.subscriptions = Subscriptions(config, self.handshake)
         self.ledger: deque[Attempt] = deque(maxlen=KEPT)
         self.alerts: list[Alert] = []
-        self.unsent: list[Update] = []
+        self.unsent: deque[Update] = deque(maxlen=KEPT)
         self._failing_since: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
@@ -205,7 +205,7 @@ class Webhooks:
         timeout = aiohttp.ClientTimeout(total=self._modes.webhook_timeout)
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=timeout
+                url, data=io.BytesIO(body), headers=headers, timeout=timeout
             ) as reply:
                 await reply.read()
                 return reply.status, None

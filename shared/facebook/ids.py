@@ -13,12 +13,10 @@ def id_text(value: str | int | None) -> str | None:
     if value is None or value == "":
         return None
     text = value if isinstance(value, str) else str(value)
-    # Plain ASCII, which every id seen so far is, needs no second look.
-    if text.isascii() and len(text) <= MAX_ID_BYTES:
-        return text
-    if len(text.encode()) > MAX_ID_BYTES:
+    # Plain ASCII, which every id seen so far is, is measured without encoding it.
+    if len(text if text.isascii() else text.encode()) > MAX_ID_BYTES:
         raise ValueError(f"an id is longer than {MAX_ID_BYTES} bytes")
-    if "\ufffd" in text:
+    if "\0" in text or "\ufffd" in text:
         raise ValueError("an id holds NUL, half a character, or bytes that are no text")
     return text
 

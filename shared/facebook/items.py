@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from shared.events import (
     Delivery,
@@ -244,17 +244,17 @@ class _Parties(Struct):
 
 
 class _Scene(Struct, frozen=True):
-    """Who, with whom, which way and when: read the same way for every kind."""
+    """Who, with whom, which way and when: the same for every kind."""
 
     channel: Channel
     item: dict[str, Any]
+    cleaned: bool
     participant_id: str
     actor_id: str
     direction: Direction
     timestamp: Any
     at_ms: int
     corrected: bool
-    cleaned: bool
 
 
 def _messaging(
@@ -265,45 +265,58 @@ def _messaging(
     recipient = id_text(parties.recipient.id) if parties.recipient else None
     message = item.get("message")
     echo = isinstance(message, dict) and message.get("is_echo") is True
-    participant_id = _participant(channel.page_id, sender, recipient, echo=echo)
-    guest = id_text(parties.sender.user_ref) if parties.sender else None
+    person = _participant(channel.page_id, sender, recipient, echo=echo)
+    events: list[Event] = []
+    if person is not None:
+        timestamp = parties.timestamp
+        at_ms = moment(timestamp, channel.received_ms)
+        scene = _Scene(
+            channel,
+            item,
+            cleaned,
+            person,
+            sender or person,
+            "out" if echo or (sender == channel.page_id != recipient) else "in",
+            timestamp,
+            channel.received_ms if at_ms is None else at_ms,
+            at_ms is None or (at_ms != timestamp and at_ms != whole(timestamp)),
+        )
+        for key, body in item.items():
+            tell = _TOLD.get(key)
+            event = tell(scene, body) if tell is not None and body is not None else None
+            if event is not None:
+                events.append(event)
+    if not events:
+        return Understood(_kept(channel, item, payload, parties, person), person)
+    return Understood(tuple(events), person, _mid_of(events))
 
-    def notice(kind: str, *, understood: bool = True) -> Notice:
-        return _notice(
+
+def _kept(
+    channel: Channel,
+    item: dict[str, Any],
+    payload: bytes,
+    parties: _Parties,
+    person: str | None,
+) -> tuple[Notice, ...]:
+    """Keep an item of no conversation: a kind without one, an unknown one, or one about nobody."""
+    refs = [id_text(one.user_ref) for one in (parties.sender, parties.recipient) if one]
+    guest = next(filter(None, refs), None)
+    kinds = {kind: True for key, kind in _KEPT.items() if item.get(key) is not None}
+    if person is None:
+        # A guest of a plugin has a `user_ref`, which names no conversation.
+        kinds |= {key: guest is not None for key in _TOLD if item.get(key) is not None}
+    return tuple(
+        _notice(
             channel,
             payload,
             kind,
             understood=understood,
-            participant_id=participant_id,
-            party=participant_id or guest,
+            participant_id=person,
+            party=person or guest,
             timestamp=parties.timestamp,
         )
-
-    events: list[Event] = []
-    if participant_id is None:
-        # No conversation can be named: a guest of the chat plugin, or nobody at all.
-        events += [notice(key, understood=guest is not None) for key in _TOLD if item.get(key)]
-    else:
-        at_ms = moment(parties.timestamp, channel.received_ms)
-        scene = _Scene(
-            channel,
-            item,
-            participant_id,
-            sender or participant_id,
-            "out" if echo or (sender == channel.page_id != recipient) else "in",
-            parties.timestamp,
-            at_ms or channel.received_ms,
-            at_ms is None or at_ms != whole(parties.timestamp),
-            cleaned,
-        )
-        for key, body in item.items():
-            tell = _TOLD.get(key)
-            if tell is not None and body is not None:
-                events.append(tell(scene, body) or notice(key, understood=False))
-    if not events:
-        kinds = [kind for key, kind in _KEPT.items() if item.get(key) is not None]
-        events = [notice(kind) for kind in kinds] or [notice("unknown", understood=False)]
-    return Understood(tuple(events), participant_id, _mid_of(events))
+        for kind, understood in (kinds or {"unknown": False}).items()
+    )
 
 
 def _participant(
@@ -317,9 +330,12 @@ def _participant(
     return recipient if echo else sender
 
 
+_ABOUT_A_MESSAGE = (Message, Edit, Unsend, Reaction, Read)
+
+
 def _mid_of(events: list[Event]) -> str | None:
     for event in events:
-        if isinstance(event, Message | Edit | Unsend | Reaction | Read):
+        if isinstance(event, _ABOUT_A_MESSAGE):
             return event.mid
     return None
 
@@ -363,10 +379,8 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
             direction=scene.direction,
             at_ms=scene.at_ms,
         )
-    extra = {key: body[key] for key in body if key not in _IN_COLUMNS}
-    if len(scene.item) > 4:
-        beside = {key: value for key, value in scene.item.items() if key not in _ELSEWHERE}
-        extra = beside | extra
+    extra = {key: value for key, value in scene.item.items() if key not in _ELSEWHERE}
+    extra |= {key: value for key, value in body.items() if key not in _IN_COLUMNS}
     reply_to_mid = None
     if told.reply_to:
         # A reply to a story names no message, and says the story instead.
@@ -376,7 +390,7 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
     files = key = None
     if told.attachments or told.sticker_id is not None:
         files, key = canonical(from_webhook(told.attachments or (), told.sticker_id))
-    return Message(
+    message = Message(
         platform=channel.platform,
         page_id=channel.page_id,
         participant_id=scene.participant_id,
@@ -386,7 +400,6 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
         sent_ms=scene.at_ms,
         exact=not scene.corrected,
         as_of_ms=0 if scene.corrected else scene.at_ms,
-        kind="unsupported" if told.is_unsupported else "message",
         text=told.text or None,
         attachments=files,
         attachments_key=key,
@@ -394,10 +407,14 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
         app_id=id_text(told.app_id),
         extra=_extra(scene, extra),
     )
+    # Python makes a dict for more than 15 names in a call, which costs more than all the rest.
+    return structs.replace(message, kind="unsupported") if told.is_unsupported else message
 
 
 def _extra(scene: _Scene, extra: dict[str, Any]) -> bytes | None:
     """Return what else came with a message, and what was wrong with it."""
+    if not (extra or scene.cleaned or scene.corrected):
+        return None
     if scene.cleaned:
         extra["sanitised"] = True
     if scene.corrected:

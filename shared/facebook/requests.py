@@ -103,13 +103,12 @@ def conversations(
     messages: int,
     folder: str | None = None,
     after: str | None = None,
-    since: int | None = None,
     ids_only: bool = False,
 ) -> Request:
     """Ask for a slice of a Page's conversations, newest first, each with its newest messages.
 
-    `since` (Unix seconds) may be ignored by Graph and is never relied on: time-based paging is
-    "not available for the conversations endpoint". Instagram takes no `folder`.
+    `since` is never sent: "time-based pagination is not available for the conversations
+    endpoint", and a filter nobody promises could hide a conversation. Instagram takes no `folder`.
     https://developers.facebook.com/docs/graph-api/reference/page/conversations
     """
     if platform == "instagram":
@@ -119,8 +118,6 @@ def conversations(
     parameters = [("platform", platform), *_paged(fields, limit, after)]
     if folder is not None and platform == "messenger":
         parameters.append(("folder", folder))
-    if since is not None:
-        parameters.append(("since", str(since)))
     return Request(
         path=f"{_id(page_id)}/conversations",
         parameters=tuple(parameters),
@@ -154,6 +151,14 @@ def page(page_id: str) -> Request:
     return Request(
         path=_id(page_id), parameters=_paged("id,name,instagram_business_account{id}", None)
     )
+
+
+def callbacks(app_id: str) -> Request:
+    """Ask where the app's webhooks go (app token).
+
+    https://developers.facebook.com/docs/graph-api/reference/app/subscriptions
+    """
+    return Request(path=f"{_id(app_id)}/subscriptions", about="app")
 
 
 def subscribed_apps(page_id: str) -> Request:

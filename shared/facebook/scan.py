@@ -1,26 +1,23 @@
-"""Cut a JSON container into its parts, so that one bad part does not cost the others.
+"""Cut a JSON container into its parts, whatever they hold.
 
-Whole and compact containers, which is what Facebook sends, are cut by a strict decoder. It
-refuses a whole body for one bad part, and recurses into it; so whatever it refuses is cut by a
-reader that counts brackets and skips strings, from left to right, without recursion.
+A decoder refuses a whole body for one bad part, and recurses into it. This counts brackets and
+skips strings, from left to right and without recursion, so that one part cannot cost the others.
 """
 
 import re
 from itertools import pairwise
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 """All that decoding bytes of any kind may raise; the last three are not the first."""
 
-_strict_elements = msgspec.json.Decoder(list[Raw]).decode
-_strict_members = msgspec.json.Decoder(dict[str, Raw]).decode
-
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-# The last quote is one that opens a string without end.
+# The last quote opens a string without end: all readers stop there, or each quote behind it
+# would be tried as a beginning, which takes the square of the length.
 _TOKEN = re.compile(_STRING + rb'|,|[{\[]++|[}\]]++|"', re.DOTALL)
-_MEMBER = re.compile(rb"\s*+(" + _STRING + rb")\s*+:(.++)", re.DOTALL)
+_MEMBER = re.compile(rb"(" + _STRING + rb")\s*+:\s*+(.++)", re.DOTALL)
 
 
 class Elements(Struct, frozen=True):
@@ -44,37 +41,11 @@ class Members(Struct, frozen=True):
 
 def elements(data: bytes) -> Elements | None:
     """Cut an array; `None` if these bytes are none."""
-    try:
-        return Elements([bytes(part) for part in _strict_elements(data)], b"")
-    except UNREADABLE:
-        return Elements(*_cut(data)) if data.startswith(b"[") else None
+    return Elements(*_cut(data)) if data.startswith(b"[") else None
 
 
 def members(data: bytes) -> Members | None:
     """Cut an object; `None` if these bytes are none."""
-    try:
-        found = _strict_members(data)
-    except UNREADABLE:
-        return _carefully(data)
-    # Of two members of one name the decoder keeps one: then the lengths do not add up.
-    if sum(map(len, found)) + sum(map(len, found.values())) + 4 * len(found) + 1 != len(data):
-        return _carefully(data)
-    return Members([(name, bytes(value)) for name, value in found.items()], [], b"")
-
-
-def depth(data: bytes) -> int:
-    """Return how many containers stand in each other at the deepest place."""
-    deepest = level = 0
-    for run in _TOKEN.findall(data):
-        if run[0] in b"{[":
-            level += len(run)
-            deepest = max(deepest, level)
-        elif run[0] in b"}]":
-            level -= len(run)
-    return deepest
-
-
-def _carefully(data: bytes) -> Members | None:
     if not data.startswith(b"{"):
         return None
     parts, rest = _cut(data)
@@ -84,10 +55,25 @@ def _carefully(data: bytes) -> Members | None:
         match = _MEMBER.fullmatch(part)
         name = _name(match[1]) if match else None
         if match and name is not None:
-            found.append((name, match[2].strip()))
+            found.append((name, match[2]))
         else:
             odd.append(part)
     return Members(found, odd, rest)
+
+
+def depth(data: bytes) -> int:
+    """Return how many containers stand in each other at the deepest place."""
+    deepest = level = 0
+    for token in _TOKEN.finditer(data):
+        run = token[0]
+        if run[0] in b"{[":
+            level += len(run)
+            deepest = max(deepest, level)
+        elif run[0] in b"}]":
+            level -= len(run)
+        elif run == b'"':
+            break
+    return deepest
 
 
 def _name(string: bytes) -> str | None:

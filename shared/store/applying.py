@@ -53,9 +53,7 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
 
 
 class _Writing:
-    """One run over the tables, always in this order: messages, reactions, conversations, tags,
-    events, raw items, dead letters, changes.
-    """
+    """One run over the tables, always in the order of `run`, so that no two wait in a circle."""
 
     def __init__(self, connection: Connection, batch: Batch) -> None:
         self._connection = connection

@@ -1,6 +1,7 @@
 """Connections to Postgres, and what its errors mean for the work at hand."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -16,6 +17,31 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 # (57P), serialization and deadlock (40), lock not to be had (55P03), failed over to a read-only
 # server (25006), cancelled by a timeout (57014).
 _TRANSIENT = ("08", "40", "53", "57", "55P03", "25006")
+
+
+# Said instead of the driver's words, which may quote a URL.
+_WHY: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncpg.InvalidPasswordError, "it refuses the user or the password"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "it refuses the user or the password"),
+    (asyncpg.InvalidCatalogNameError, "it has no database of that name"),
+    (asyncpg.TooManyConnectionsError, "it has no connection left"),
+    (asyncpg.CannotConnectNowError, "it is starting or stopping"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (FileNotFoundError, "nothing listens there"),
+    (socket.gaierror, "its host is unknown"),
+    (TimeoutError, "it did not answer in time"),
+    (ValueError, "the URL is not one Postgres can be reached by"),
+)
+
+
+class NotMigrated(Unavailable):
+    """The database is not up to date: run `pagewire migrate`."""
+
+
+def cannot_connect(error: BaseException) -> Unavailable:
+    """Return the error that says in a word why there is no connection."""
+    why = next((why for kind, why in _WHY if isinstance(error, kind)), type(error).__name__)
+    return Unavailable(f"Postgres does not answer: {why}")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -52,6 +78,9 @@ class Database:
                 "enable_mergejoin": "off",
                 "plan_cache_mode": "force_generic_plan",
                 "lock_timeout": "10s",
+                # A worker that froze or lost its network must not keep its locks: others take
+                # over its entries after 15 s.
+                "idle_in_transaction_session_timeout": "10s",
             }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
@@ -72,14 +101,19 @@ class Database:
 
     @asynccontextmanager
     async def connection(self, wait: float = 10) -> AsyncIterator[Connection]:
-        """Lend a connection; raises Unavailable when none can be had within `wait` seconds."""
+        """Lend a connection; raises Unavailable when none can be had within `wait` seconds.
+
+        A statement on a table that is not there raises NotMigrated.
+        """
         try:
             pool = self._pool or await self._opened()
             connection = await pool.acquire(timeout=wait)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise cannot_connect(error) from error
         try:
             yield connection
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+            raise NotMigrated from error
         finally:
             await pool.release(connection, timeout=5)
 

@@ -44,9 +44,13 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """A letter to be put into the backlog again: one raw item, or a body nobody could read."""
+    """A letter to be retried: a webhook's body, of one item as a rule, or a job nobody could do.
+
+    `source` is `job` for those; `object` is then the job's name.
+    """
 
     id: int
+    source: str
     reason: str
     object: str | None
     page_id: str | None
@@ -112,7 +116,7 @@ async def take(
 ) -> list[Taken]:
     """Return the oldest open letters above the id `after`, by id, to be retried.
 
-    They stay open until `retried` is told that their bytes are in the backlog.
+    They stay open until `retried` is told that their bytes are back where they came from.
     """
     async with database.connection() as connection:
         rows = await connection.fetch(
@@ -134,7 +138,7 @@ async def waiting(
 
 
 async def retried(database: Database, letters: Collection[Taken]) -> None:
-    """Note that letters are in the backlog again; one that failed again already stays open."""
+    """Note that letters are back; one that failed again in the meantime stays open."""
     async with database.connection() as connection:
         await connection.execute(_SQL["retried_dead"], [letter.id for letter in letters])
 

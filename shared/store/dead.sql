@@ -50,7 +50,7 @@ where id in (
     order by id
     limit $5
 )
-returning id, reason, object, page_id, bytes, received_ms;
+returning id, source, reason, object, page_id, bytes, received_ms;
 
 -- name: waiting_dead
 -- As take_dead, for the letters whose Page was unknown and is known now.
@@ -65,7 +65,7 @@ where id in (
     order by d.id
     limit $3
 )
-returning id, reason, object, page_id, bytes, received_ms;
+returning id, source, reason, object, page_id, bytes, received_ms;
 
 -- name: retried_dead
 -- Not those that failed again in the meantime: their `resolution` is null.

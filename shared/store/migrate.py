@@ -5,7 +5,8 @@ from pathlib import Path
 
 import asyncpg
 
-from shared.errors import PagewireError, Unavailable
+from shared.errors import PagewireError
+from shared.store.database import cannot_connect
 
 _FOLDER = Path(__file__).parent / "migrations"
 # Any constant will do, so long as nothing else in the database takes the same advisory lock.
@@ -28,8 +29,8 @@ def files() -> dict[str, str]:
 async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(dsn, timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unavailable(f"Postgres does not answer: {type(error).__name__}: {error}") from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise cannot_connect(error) from error
 
 
 async def _applied(connection: asyncpg.Connection) -> set[str]:

@@ -5,6 +5,7 @@ cannot matter. `queries.sql` holds the same rules for joining with what is store
 the two. A row's field order is the order of its statement's parameters.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -300,6 +301,11 @@ class Batch(Struct):
     dead: list[DeadLetter] = field(default_factory=list)
 
 
-def columns(rows: list[Any]) -> list[tuple[Any, ...]]:
-    """Turn rows into one array a column, in the order of the rows' fields."""
-    return list(zip(*map(astuple, rows), strict=True))
+def columns(rows: list[Any]) -> list[Sequence[Any]]:
+    """Turn rows into one array a column, in the order of the rows' fields.
+
+    A column in which nothing is told is sent as an empty array: `unnest` fills it up with NULLs,
+    and neither side spends time on it.
+    """
+    arrays = zip(*map(astuple, rows), strict=True)
+    return [() if array.count(None) == len(array) else array for array in arrays]

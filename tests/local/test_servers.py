@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -20,9 +20,11 @@ from deploy.local import binaries, servers
 from deploy.local.errors import CannotStart
 from deploy.local.process import Program, command_line
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 REPOSITORY = Path(__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must lend PostgreSQL an account")
 WaitFor = Callable[..., None]
+LOCK = f"{servers.POSTGRES_SOCKET}.lock"
 
 
 async def _execute(dsn: str, sql: str) -> object:
@@ -73,7 +75,7 @@ def test_the_servers_do_not_listen_on_the_network(home: Path):
 
 
 def _listens_on_tcp(pid: int) -> bool:
-    sockets = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    sockets = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
     tables = (Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6"))
     inodes = {line.split()[9] for table in tables for line in table.splitlines()[1:]}
     return any(f"socket:[{inode}]" in sockets for inode in inodes)
@@ -121,8 +123,9 @@ _LAUNCH = textwrap.dedent(
 )
 
 
-def _orphan(program: Program) -> "subprocess.Popen[bytes]":
-    """Start a program as on a system that does not stop it with its parent."""
+@contextlib.contextmanager
+def _orphan(program: Program) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program started as on a system that does not stop it with its parent."""
     account = program.account
     orphan = subprocess.Popen(
         program.command,
@@ -135,64 +138,56 @@ def _orphan(program: Program) -> "subprocess.Popen[bytes]":
         group=account.gid if account else None,
         extra_groups=[] if account else None,
     )
-    while not program.answers(orphan):
-        time.sleep(0.01)
-    return orphan
+    try:
+        while not program.answers(orphan):
+            time.sleep(0.01)
+        yield orphan
+    finally:
+        orphan.kill()
+        orphan.wait()
 
 
 @pytest.mark.parametrize("server", [servers.postgres_server, servers.redis_server])
 def test_an_orphan_of_a_killed_launcher_is_ended_before_a_new_start(home: Path, server):
-    with server(home) as first:
-        orphan = _orphan(first.program)
-    reaper = threading.Thread(target=orphan.wait)
-    reaper.start()
-    with server(home) as second:
-        process = second.program.spawn()
-        try:
-            reaper.join(5)
-            assert orphan.returncode is not None
-            deadline = time.monotonic() + 5
-            while not second.program.answers(process):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-        finally:
-            second.program.stop(process)
+    with server(home) as made, _orphan(made.program) as orphan, servers._running(made.program):
+        assert orphan.wait(5) == 0
 
 
 @pytest.mark.parametrize("server", [servers.postgres_server, servers.redis_server])
 def test_even_a_stopped_orphan_is_ended(home: Path, server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("deploy.local.process.ORPHAN_GRACE", 0.2)
-    with server(home) as first:
-        orphan = _orphan(first.program)
+    with server(home) as made, _orphan(made.program) as orphan:
         orphan.send_signal(signal.SIGSTOP)
-        reaper = threading.Thread(target=orphan.wait)
-        reaper.start()
-        first.program.clear()
-    reaper.join(5)
-    assert orphan.returncode == -signal.SIGKILL
+        made.program.clear()
+        assert orphan.wait(5) == -signal.SIGKILL
 
 
-def test_stale_locks_that_name_a_stranger_do_not_stop_postgres(home: Path):
-    with servers.postgres(home, durable=False):
-        pass
-    data = next(path for path in home.glob("pg-*") if path.is_dir())
-    stale = f"{os.getpid()}\n{data}\n0\n5432\n{home}\n\n\nready\n"
-    (data / "postmaster.pid").write_text(stale)
-    (home / "postgres-socket" / f"{servers.POSTGRES_SOCKET}.lock").write_text(stale)
-    with servers.postgres(home, durable=False):
-        assert _postmaster(home) != os.getpid()
+@pytest.mark.parametrize("lock", ["pg-*/postmaster.pid", f"postgres-socket/{LOCK}"])
+def test_a_stale_lock_that_names_a_stranger_does_not_stop_postgres(home: Path, lock: str):
+    with servers.postgres_server(home, durable=False) as server:
+        with servers._running(server.program):
+            place = next(home.glob(lock))
+        stranger = subprocess.Popen(
+            ["sleep", "60"], user=server.program.account.uid if server.program.account else None
+        )
+        try:
+            place.write_text(f"{stranger.pid}\n{server.data}\n0\n5432\n{home}\n\n\nready\n")
+            with servers._running(server.program):
+                assert _postmaster(home) != stranger.pid
+        finally:
+            stranger.kill()
+            stranger.wait()
 
 
 def test_a_killed_postgres_starts_again_while_its_backends_are_still_going(home: Path):
-    with servers.postgres_server(home) as server:
-        process = _orphan(server.program)
-        backend = next(int(pid) for pid in _children(process.pid))
+    with servers.postgres_server(home) as server, _orphan(server.program) as killed:
+        backend = int(_children(killed.pid)[0])
         os.kill(backend, signal.SIGSTOP)
-        process.kill()
-        process.wait()
+        killed.kill()
+        killed.wait()
         threading.Timer(0.5, os.kill, (backend, signal.SIGCONT)).start()
         with servers._running(server.program):
-            assert _postmaster(home) != process.pid
+            assert _postmaster(home) != killed.pid
 
 
 def _children(pid: int) -> list[str]:
@@ -296,10 +291,15 @@ def test_programs_under_a_private_folder_are_copied_to_where_postgres_can_run_th
 
 
 @as_root
-async def test_root_lends_postgres_an_account_without_roots_groups(home: Path):
-    with servers.postgres(home, durable=False):
-        status = Path(f"/proc/{_postmaster(home)}/status").read_text()
-    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+def test_root_lends_postgres_an_account_without_roots_groups(home: Path):
+    before = os.getgroups()
+    os.setgroups([0, 1])
+    try:
+        with servers.postgres(home, durable=False):
+            status = Path(f"/proc/{_postmaster(home)}/status").read_text()
+    finally:
+        os.setgroups(before)
+    fields = dict(line.split(":", 1) for line in status.splitlines())
     assert "0" not in fields["Uid"].split()
     assert "0" not in fields["Gid"].split()
-    assert "0" not in fields["Groups"].split()
+    assert fields["Groups"].split() == []

@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from histories import history
+from tests.integration.store.histories import history
 from msgspec.structs import asdict
 
 from shared.store.applying import apply

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from shared import queue
 from shared.backlog.envelope import Envelope, Origin, pack
 from shared.backlog.inbox import Inbox, InboxReader
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache
+from shared.queue import Queue
 from shared.redis import connect
 from shared.store import pages
 from shared.store.database import Database
@@ -58,7 +60,10 @@ async def world(database: str, redis_url: str) -> AsyncIterator[World]:
     inbox = Inbox(pool, patience=5)
     writer = Writer(store, KnownPages(store), Effects(cache))
     await pages.add(store, facebook_page_id=PAGE, name="Acme", instagram_id=None, token=None)
-    yield World(store, stream, inbox, Letters(store, inbox), readers, writer)
+    arq = queue.connect(connect(redis_url).connection_pool)
+    letters = Letters(store, inbox, Queue(arq))
+    yield World(store, stream, inbox, letters, readers, writer)
+    await arq.connection_pool.disconnect()
     await readers["stream"].aclose()
     await cache.aclose()
     await stream.aclose()

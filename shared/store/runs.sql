@@ -1,0 +1,215 @@
+-- Syncs: asked for, taken under a lease, kept going, ended.
+
+-- name: lock_lane
+-- Two requests for one Page look one after the other at what there is to join.
+select pg_advisory_xact_lock(hashtextextended($1, 2));
+
+-- name: open_runs
+select id, mode, status, since, started_at is null as fresh
+from sync_runs
+where page_id = $1 and lane = $2 and status in ('queued', 'running', 'interrupted')
+order by requested_at;
+
+-- name: was_walked
+select exists (
+    select from sync_points
+    where page_id = $1 and platform = 'messenger' and folder = 'inbox' and synced_to is not null
+);
+
+-- name: insert_run
+-- A run of a Page that rests or is parked says so at once.
+insert into sync_runs (page_id, mode, priority, since, options, status, error)
+select
+    $1, $2, $3, $4, $5::jsonb,
+    case when p.is_active and p.access_token is not null then 'queued' else 'interrupted' end,
+    case
+        when p.is_active and p.access_token is null then 'The Page has no access token.'
+        when p.is_active then null
+        when p.status = 'parked' then p.status_reason
+        else 'The Page is ' || p.status || '.'
+    end
+from facebook_pages p
+where p.facebook_page_id = $1
+returning id;
+
+-- name: insert_batch
+insert into sync_runs (mode, priority, status, started_at)
+values ('all', $1, 'running', clock_timestamp())
+returning id;
+
+-- name: insert_members
+insert into sync_members (batch_id, run_id)
+select $1, run_id from unnest($2::uuid[]) as run_id
+on conflict do nothing;
+
+-- name: join_run
+-- Whoever joins brings their rank, an earlier beginning, and a whole walk where it has not begun.
+update sync_runs r set
+    priority = least(r.priority, $2),
+    since = case when $3::timestamptz is null then r.since else least(r.since, $3) end,
+    mode = case when $4 then 'full' else r.mode end,
+    (status, error, error_code) = (
+        select
+            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
+                and p.access_token is not null then 'queued' else r.status end,
+            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
+                and p.access_token is not null then null else r.error end,
+            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
+                and p.access_token is not null then null else r.error_code end
+        from facebook_pages p
+        where p.facebook_page_id = r.page_id
+    )
+where r.id = $1;
+
+-- name: active_pages
+select facebook_page_id from facebook_pages where status in ('active', 'parked')
+order by facebook_page_id;
+
+-- name: find_run
+select
+    id, page_id, mode, status, priority, since, options::text, requested_at, started_at,
+    finished_at, resume_at, counts::text, error_code, error
+from sync_runs
+where id = $1;
+
+-- name: member_runs
+select
+    p.name as page_name, r.id, r.page_id, r.mode, r.status, r.priority, r.since, r.options::text,
+    r.requested_at, r.started_at, r.finished_at, r.resume_at, r.counts::text, r.error_code, r.error
+from sync_members m
+join sync_runs r on r.id = m.run_id
+join facebook_pages p on p.facebook_page_id = r.page_id
+where m.batch_id = $1
+order by p.name, r.page_id;
+
+-- name: takable
+-- Of a run, or of a batch's, those that may go on now and that nobody holds.
+select r.id
+from sync_runs r
+join facebook_pages p on p.facebook_page_id = r.page_id
+where (r.id = $1 or r.id in (select run_id from sync_members where batch_id = $1))
+    and r.status in ('queued', 'running', 'interrupted')
+    and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
+    and coalesce(r.lease_until, '-infinity') < clock_timestamp()
+    and p.is_active and p.access_token is not null
+order by r.priority, r.requested_at
+limit $2;
+
+-- name: take_runs
+with taken as (
+    update sync_runs r set
+        status = 'running',
+        started_at = coalesce(r.started_at, clock_timestamp()),
+        resume_at = null,
+        lease_id = $2,
+        lease_until = clock_timestamp() + $3
+    where r.id = any($1::uuid[])
+        and r.status in ('queued', 'running', 'interrupted')
+        and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
+        and coalesce(r.lease_until, '-infinity') < clock_timestamp()
+        and not exists (
+            select from sync_runs other
+            where other.page_id = r.page_id and other.lane = r.lane and other.status = 'running'
+                and other.id <> r.id
+        )
+    returning
+        r.id, r.page_id, r.mode, r.priority, r.since, r.options::text, r.counts::text,
+        r.cursor::text, r.tries, r.started_at
+)
+select taken.*, p.id as page_uuid, p.name as page_name, p.instagram_id, p.access_token
+from taken
+join facebook_pages p on p.facebook_page_id = taken.page_id and p.is_active
+where p.access_token is not null;
+
+-- name: next_due
+-- When the next step of a run, or of a batch's runs, may be taken; null when none is due soon.
+-- One that must follow another looks again in a second.
+select min(
+    case
+        when exists (
+            select from sync_runs other
+            where other.page_id = r.page_id and other.lane = r.lane and other.status = 'running'
+                and other.id <> r.id
+        )
+            then clock_timestamp() + interval '1 second'
+        else greatest(r.resume_at, clock_timestamp())
+    end
+)
+from sync_runs r
+join facebook_pages p on p.facebook_page_id = r.page_id
+where (r.id = $1 or r.id in (select run_id from sync_members where batch_id = $1))
+    and r.status in ('queued', 'running')
+    and coalesce(r.lease_until, '-infinity') < clock_timestamp()
+    and p.is_active and p.access_token is not null;
+
+-- name: release_leases
+update sync_runs set lease_id = null, lease_until = null where lease_id = $1;
+
+-- name: extend_leases
+update sync_runs set lease_until = clock_timestamp() + $2 where lease_id = $1;
+
+-- name: keep_place
+-- Only whoever holds the lease may move the place; what moved has not failed.
+update sync_runs set
+    cursor = $3, counts = $4::jsonb, tries = 0, error = null, error_code = null,
+    lease_until = clock_timestamp() + $5
+where id = $1 and lease_id = $2
+returning id;
+
+-- name: leave_run
+-- Let go of a run that is not done: `resume_at` says when it goes on, null with status interrupted
+-- that a person must act first.
+update sync_runs set
+    status = $3, resume_at = $4, tries = $5, error_code = $6, error = $7, counts = $8::jsonb,
+    lease_id = null, lease_until = null
+where id = $1 and lease_id = $2
+returning id;
+
+-- name: end_run
+update sync_runs set
+    status = $3, error_code = $4, error = $5, counts = $6::jsonb, finished_at = clock_timestamp(),
+    resume_at = null, lease_id = null, lease_until = null
+where id = $1 and lease_id = $2
+returning id;
+
+-- name: settle_batches
+-- A batch has ended when none of its runs is under way; those that wait are told of as they are.
+update sync_runs b set status = 'complete', finished_at = clock_timestamp()
+where b.mode = 'all' and b.status = 'running'
+    and b.id in (select batch_id from sync_members where run_id = any($1::uuid[]))
+    and not exists (
+        select from sync_members m join sync_runs r on r.id = m.run_id
+        where m.batch_id = b.id and r.status in ('queued', 'running')
+    )
+returning b.id;
+
+-- name: park_page
+-- Only the token that was refused parks the Page: a person may have brought a new one meanwhile.
+update facebook_pages set status = 'parked', status_reason = $3
+where facebook_page_id = $1 and status = 'active' and access_token = $2
+returning id;
+
+-- name: wake_runs
+-- Runs that may go on and that nobody holds, each once in half a minute.
+update sync_runs set woken_at = clock_timestamp()
+where id in (
+    select r.id
+    from sync_runs r
+    join facebook_pages p on p.facebook_page_id = r.page_id
+    where r.status in ('queued', 'running', 'interrupted')
+        and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
+        and coalesce(r.lease_until, '-infinity') < clock_timestamp()
+        and coalesce(r.woken_at, '-infinity') < clock_timestamp() - interval '30 seconds'
+        and p.is_active and p.access_token is not null
+    order by r.priority, r.requested_at
+    limit $1
+    for update of r skip locked
+)
+returning id, priority, (
+    select m.batch_id from sync_members m join sync_runs b on b.id = m.batch_id
+    where m.run_id = sync_runs.id and b.status = 'running'
+    limit 1
+) as batch_id;
+
+-- name: forget_runs
+delete from sync_runs where finished_at < clock_timestamp() - $1;

@@ -1,0 +1,95 @@
+"""A redelivery costs a look and nothing else."""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared import events
+from shared.events import Event
+from shared.store.applying import apply
+from shared.store.database import Database
+from shared.store.rows import Batch, RawRow
+from worker.merge import reduce
+
+PAGE, PERSON, NOW_MS = "1", "2", 1_764_000_000_000
+ABOUT = {"platform": "messenger", "page_id": PAGE, "participant_id": PERSON}
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Database]:
+    opened = Database(database, writer=True)
+    yield opened
+    await opened.close()
+
+
+def told(count: int) -> list[Event]:
+    """Some of every kind that a redelivery may bring again."""
+    found: list[Event] = []
+    for n in range(count):
+        mid = f"m_{n:05}"
+        found += [
+            events.Message(
+                **ABOUT, mid=mid, direction="in", source="message", sent_ms=NOW_MS + n,
+                exact=True, as_of_ms=NOW_MS + n, text=f"text {n}",
+                attachments=b'[{"type":"image"}]', attachments_key=b"k", extra=b'{"a":1}',
+            ),
+            events.Reaction(**ABOUT, mid=mid, actor_id=PERSON, at_ms=NOW_MS, active=True),
+            events.Notice(
+                platform="messenger", page_id=PAGE, participant_id=PERSON, kind="optin",
+                occurred_ms=NOW_MS, payload=b"{}", key=hashlib.sha256(mid.encode()).digest(),
+            ),
+        ]  # fmt: skip
+    found.append(events.Read(**ABOUT, at_ms=NOW_MS, watermark_ms=NOW_MS))
+    found.append(events.Delivery(**ABOUT, watermark_ms=NOW_MS, mids=("m_00000",)))
+    return found
+
+
+def batch(count: int) -> Batch:
+    one = reduce(told(count))
+    for n in range(count):
+        identity = hashlib.md5(b"%d" % n).digest()
+        one.raws[identity] = RawRow(
+            received_ms=NOW_MS, identity=identity, object="page", page_id=PAGE,
+            participant_id=PERSON, mid=f"m_{n:05}", bytes=b"{}", is_unsend=False,
+        )  # fmt: skip
+    return one
+
+
+async def test_a_redelivery_writes_no_row_and_hardly_any_wal(store: Database) -> None:
+    count = 300
+    first = await apply(store, batch(count))
+    assert first.new_messages == count
+    async with store.connection() as connection:
+        # What vacuum and hint bits write later is not the redelivery's doing.
+        await connection.execute("vacuum (analyze)")
+        await connection.execute("checkpoint")
+        before = await connection.fetchval("select pg_current_wal_insert_lsn()")
+    again = await apply(store, batch(count))
+    async with store.connection() as connection:
+        wal = await connection.fetchval("select pg_current_wal_insert_lsn() - $1::pg_lsn", before)
+    assert again.changes == {}
+    assert again.new_messages == 0
+    assert again.mentioned == {(PAGE, PERSON)}
+    assert wal < 10 * 3 * count
+
+
+async def test_what_a_sync_confirms_is_written_but_not_told(store: Database) -> None:
+    """Graph's later word on the same text moves its date, which no reader sees."""
+    one = events.Message(
+        **ABOUT, mid="m_1", direction="in", source="message", sent_ms=NOW_MS, exact=True,
+        as_of_ms=NOW_MS, text="same",
+    )  # fmt: skip
+    await apply(store, reduce([one]))
+    graph = events.Message(
+        **ABOUT, mid="m_1", direction="in", source="graph", sent_ms=NOW_MS // 1000 * 1000,
+        exact=False, as_of_ms=NOW_MS + 60_000, text="same",
+    )  # fmt: skip
+    applied = await apply(store, reduce([graph]))
+    assert applied.changes == {}
+    late_edit = events.Edit(
+        **ABOUT, mid="m_1", direction="in", at_ms=NOW_MS + 1, num_edit=1, text="older"
+    )
+    await apply(store, reduce([late_edit]))
+    async with store.connection() as connection:
+        assert await connection.fetchval("select text from messages") == "same"

@@ -1,0 +1,413 @@
+"""One step of a sync, or of up to fifty at once: ask, write, keep the place, let go.
+
+A step holds its runs under a lease, asks what each wants to know next in one request, and writes
+the answers while the next request travels. It ends before half a minute is over, or sooner when
+nothing may be asked for a while: no worker slot sleeps out a limit. Whatever ends it, the place of
+each run is kept with what was stored, so the next step, here or elsewhere, goes on from there.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol, TypeAlias
+from uuid import UUID, uuid4
+
+from msgspec import Struct
+
+from shared import log, metrics
+from shared.config import Secret
+from shared.crypto import CannotDecrypt, KeyRing
+from shared.errors import PagewireError, Unavailable
+from shared.facebook.batch import LIMIT
+from shared.facebook.errors import Broken, ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict
+from shared.facebook.limits import Priority
+from shared.facebook.replies import Reply
+from shared.store import runs
+from shared.store.applying import Applied
+from shared.store.database import Connection, Database
+from shared.store.runs import Counts, LeaseLost, Taken
+from worker import outcome
+from worker.sync.asking import Answer, Ask, Graph
+from worker.sync.inquiry import Chunk, GoesInCircles, Inquiry, Question
+from worker.sync.storing import Storing
+
+SLOTS = 20_000
+"""Messages a request may ask for: a larger answer takes too long to unpack."""
+
+STEP = 20.0
+"""Seconds after which a step asks nothing more; an answer under way may take thirty."""
+
+PACE = 1.1
+"""A wait of a second is the rhythm of a Page's calls and is waited out here: the way through the
+queue would take as long. Anything longer ends the step."""
+
+SHORT_WAIT = timedelta(seconds=10)
+"""A run that must wait longer counts as interrupted."""
+
+TRIES = 2
+"""So often a refusal that asking again should not change is met before the run has failed."""
+
+UNANSWERED = 3
+"""So often a question may be left out of a batch's answer before that counts as a failure."""
+
+_log = log.get(__name__)
+
+
+class Modes(Protocol):
+    """What each mode of sync begins with, and what follows when it is done."""
+
+    async def begin(self, run: Taken) -> Inquiry: ...
+    async def follow(self, run: Taken) -> None: ...
+
+
+class Tools(Struct, frozen=True, kw_only=True):
+    """What steps are taken with; built once a process."""
+
+    database: Database
+    graph: Graph
+    keys: KeyRing
+    storing: Storing
+    modes: Modes
+
+
+async def take_step(tools: Tools, run_id: UUID) -> outcome.Done | outcome.Snooze:
+    """Go on with a run, or with up to fifty of a batch; return when the next step is due.
+
+    Done: nothing of it is to be done soon. Raises Unavailable, or what Postgres raised.
+    """
+    lease = uuid4()
+    if taken := await runs.take(tools.database, run_id, lease, LIMIT):
+        async with _held(tools.database, lease):
+            step = _Step(tools, lease)
+            for run in taken:
+                await step.begin(run)
+            await step.go()
+    due = await runs.next_due(tools.database, run_id)
+    return outcome.Done() if due is None else outcome.Snooze(until=due)
+
+
+@asynccontextmanager
+async def _held(database: Database, lease: UUID) -> AsyncIterator[None]:
+    """Keep the lease while a step lasts, and give back what it still holds at its end."""
+    extending = asyncio.create_task(_extend(database, lease))
+    try:
+        yield
+    finally:
+        extending.cancel()
+        with suppress(Unavailable, OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await runs.release(database, lease)
+
+
+async def _extend(database: Database, lease: UUID) -> None:
+    while True:
+        await asyncio.sleep(runs.LEASE / timedelta(seconds=3))
+        with suppress(Unavailable, OSError, TimeoutError):
+            await runs.extend(database, lease)
+
+
+class _Active:
+    """A run in our hands; `stop` is why it is let go before it is done, `is_done` that it is."""
+
+    def __init__(self, run: Taken, token: Secret, inquiry: Inquiry) -> None:
+        self.run = run
+        self.token = token
+        self.inquiry = inquiry
+        self.unanswered = 0
+        self.tries = run.tries
+        self.stop: Verdict | None = None
+        self.is_done = False
+        self.is_lost = False
+
+
+class _Asked(Struct, frozen=True):
+    active: _Active
+    question: Question
+    answer: Answer
+
+
+_Heard: TypeAlias = list[tuple[_Active, Sequence[Chunk]]]
+_Questions: TypeAlias = list[tuple[_Active, list[Question]]]
+
+
+class _Step:
+    """The runs of one step, from taking them to letting the last one go."""
+
+    def __init__(self, tools: Tools, lease: UUID) -> None:
+        self._tools = tools
+        self._lease = lease
+        self._ends = time.monotonic() + STEP
+        self._active: list[_Active] = []
+        self._leaving: list[_Active] = []
+
+    async def begin(self, run: Taken) -> None:
+        inquiry = await self._tools.modes.begin(run)
+        try:
+            token = self._tools.keys.decrypt(run.token, run.page_id)
+        except CannotDecrypt as error:
+            active = _Active(run, Secret(""), inquiry)
+            active.stop = ParkPage(code="token", reason=str(error))
+            self._leaving.append(active)
+            return
+        self._active.append(_Active(run, token, inquiry))
+
+    async def go(self) -> None:
+        """Ask in rounds, and write the answers of one while the next travels."""
+        heard: _Heard = []
+        while self._active:
+            questions = await self._questions()
+            asking = asyncio.create_task(self._ask(questions))
+            try:
+                await self._write(heard)
+                asked = await asking
+            finally:
+                asking.cancel()
+            heard = await self._hear(asked)
+        await self._write(heard)
+
+    async def _questions(self) -> _Questions:
+        """Collect what is to be asked next.
+
+        Who has nothing left to ask is done; when the time is over, nobody asks anything.
+        """
+        if time.monotonic() >= self._ends:
+            self._leaving += self._active
+            self._active = []
+            return []
+        most, slots = LIMIT // len(self._active), SLOTS // len(self._active)
+        questions: _Questions = []
+        for active in self._active:
+            questions.append((active, await active.inquiry.questions(most, slots)))
+        for active, asked in questions:
+            if not asked:
+                active.is_done = True
+                self._leaving.append(active)
+        questions = [(active, asked) for active, asked in questions if asked]
+        self._active = [active for active, _ in questions]
+        return questions
+
+    async def _ask(self, questions: _Questions) -> list[_Asked]:
+        """Ask what the budget admits; who must wait for long is told so instead of an answer."""
+        while questions:
+            grants = await self._tools.graph.admit(
+                {active.run.page_id: len(asked) for active, asked in questions},
+                Priority(min(active.run.priority for active, _ in questions)),
+            )
+            admitted: list[tuple[_Active, Question]] = []
+            asleep: list[_Asked] = []
+            waits = []
+            for active, asked in questions:
+                grant = grants[active.run.page_id]
+                admitted += [(active, question) for question in asked[: grant.calls]]
+                if grant.wait > PACE or (grant.wait and time.monotonic() >= self._ends):
+                    asleep.append(_Asked(active, asked[0], _wait_for_budget(grant.wait)))
+                elif grant.wait:
+                    waits.append(grant.wait)
+            if admitted or asleep:
+                return asleep + await self._answers(admitted)
+            await asyncio.sleep(min(waits))
+        return []
+
+    async def _answers(self, admitted: Sequence[tuple[_Active, Question]]) -> list[_Asked]:
+        if not admitted:
+            return []
+        answers = await self._tools.graph.ask(
+            [
+                Ask(
+                    page_id=active.run.page_id,
+                    instagram_id=active.run.instagram_id,
+                    token=active.token,
+                    request=question.request,
+                )
+                for active, question in admitted
+            ]
+        )
+        return [
+            _Asked(active, question, answer)
+            for (active, question), answer in zip(admitted, answers, strict=True)
+        ]
+
+    async def _hear(self, asked: Sequence[_Asked]) -> _Heard:
+        heard: _Heard = []
+        for one in asked:
+            chunks = () if one.active.is_lost else await self._understand(one)
+            if chunks:
+                heard.append((one.active, chunks))
+            # Events that arrive live have their turn between any two answers.
+            await asyncio.sleep(0)
+        self._leaving += [active for active in self._active if active.stop]
+        self._active = [active for active in self._active if not active.stop]
+        return heard
+
+    async def _understand(self, asked: _Asked) -> Sequence[Chunk]:
+        active = asked.active
+        match asked.answer:
+            case None:
+                active.unanswered += 1
+                if active.unanswered > UNANSWERED:
+                    active.stop = Retry(code="null", reason="Facebook leaves the question out.")
+            case Reply() as reply:
+                active.unanswered = 0
+                try:
+                    return await asked.question.hear(reply)
+                except Unavailable:
+                    raise
+                except PagewireError as error:
+                    active.stop = Broken(code="reply", reason=str(error))
+                    if isinstance(error, GoesInCircles):
+                        # It moves all the same: only here is it known that it never ends.
+                        active.tries = TRIES
+            case Retry() | Snooze() | PauseApp() | ParkPage() as verdict:
+                if not isinstance(active.stop, ParkPage):
+                    active.stop = verdict
+            case verdict:
+                chunks = asked.question.refuse(verdict)
+                if chunks is not None:
+                    return chunks
+                active.stop = active.stop or verdict
+        return ()
+
+    async def _write(self, heard: _Heard) -> None:
+        for active, chunks in heard:
+            for chunk in chunks:
+                if not active.is_lost:
+                    await self._write_chunk(active, chunk)
+                await asyncio.sleep(0)
+        leaving, self._leaving = self._leaving, []
+        for active in leaving:
+            if not active.is_lost:
+                await self._let_go(active)
+
+    async def _write_chunk(self, active: _Active, chunk: Chunk) -> None:
+        async def keep(connection: Connection) -> None:
+            await runs.keep(
+                connection,
+                active.run,
+                self._lease,
+                place=chunk.place,
+                counts=active.inquiry.counts,
+                marks=chunk.marks,
+            )
+
+        try:
+            applied = await self._tools.storing.write(chunk.events, chunk.rejected, keep)
+        except LeaseLost:
+            active.is_lost = True
+            self._active = [other for other in self._active if other is not active]
+            return
+        if chunk.place is not None:
+            active.tries = 0
+        _count(active.inquiry.counts, chunk, applied)
+
+    async def _let_go(self, active: _Active) -> None:
+        match active.stop:
+            case None if active.is_done:
+                await self._end(active, "complete")
+                await self._tools.modes.follow(active.run)
+            case None:
+                await self._leave(active, timedelta(), active.tries)
+            case ParkPage() as verdict:
+                await self._park(active, verdict)
+            case Snooze(seconds=seconds) | PauseApp(seconds=seconds) as verdict:
+                await self._leave(active, timedelta(seconds=seconds), active.tries, verdict)
+            case Retry() | Shrink() as verdict:
+                tries = active.tries + 1
+                await self._leave(active, _backoff(tries), tries, verdict)
+            case verdict:
+                tries = active.tries + 1
+                if tries < TRIES:
+                    await self._leave(active, _backoff(tries), tries, verdict)
+                else:
+                    await self._end(active, "failed", verdict)
+
+    async def _end(
+        self,
+        active: _Active,
+        status: Literal["complete", "failed"],
+        verdict: Verdict | None = None,
+    ) -> None:
+        await runs.end(
+            self._tools.database,
+            active.run,
+            self._lease,
+            status=status,
+            counts=active.inquiry.counts,
+            error_code=verdict.code if verdict else None,
+            error=verdict.reason if verdict else None,
+        )
+        self._say(f"sync_{status}", active, verdict)
+
+    async def _leave(
+        self, active: _Active, wait: timedelta, tries: int, verdict: Verdict | None = None
+    ) -> None:
+        await runs.leave(
+            self._tools.database,
+            active.run,
+            self._lease,
+            status="interrupted" if wait > SHORT_WAIT else "running",
+            resume_at=datetime.now(UTC) + wait,
+            tries=tries,
+            counts=active.inquiry.counts,
+            error_code=verdict.code if verdict else None,
+            error=verdict.reason if verdict else None,
+        )
+        if verdict is not None:
+            self._say("sync_waits", active, verdict)
+
+    async def _park(self, active: _Active, verdict: ParkPage) -> None:
+        """Park the Page and leave the run to whoever activates the Page again."""
+        parked = await runs.park(self._tools.database, active.run, verdict.reason)
+        await runs.leave(
+            self._tools.database,
+            active.run,
+            self._lease,
+            status="interrupted",
+            resume_at=None,
+            tries=0,
+            counts=active.inquiry.counts,
+            error_code=verdict.code,
+            error=verdict.reason,
+        )
+        if parked:
+            metrics.pages_parked.inc()
+            self._say("page_parked", active, verdict)
+
+    def _say(self, event: str, active: _Active, verdict: Verdict | None) -> None:
+        run = active.run
+        _log.info(
+            event,
+            run=str(run.id),
+            page=run.page_id,
+            mode=run.mode,
+            code=verdict.code if verdict else None,
+            reason=verdict.reason if verdict else None,
+        )
+
+
+def _wait_for_budget(seconds: float) -> Snooze:
+    return Snooze(
+        code="budget", reason="The Page's calls are used up for now.", seconds=math.ceil(seconds)
+    )
+
+
+def _backoff(tries: int) -> timedelta:
+    """Wait longer each time, and never all at once."""
+    longest = min(600.0, 2.0**tries)
+    return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311
+
+
+def _count(counts: Counts, chunk: Chunk, applied: Applied) -> None:
+    for key in chunk.counted:
+        counts.total += 1
+        if key in applied.new_conversations:
+            counts.inserted += 1
+        elif key in applied.changes:
+            counts.updated += 1
+        else:
+            counts.skipped += 1
+    counts.synced = counts.inserted + counts.updated
+    counts.events_created += applied.new_messages
