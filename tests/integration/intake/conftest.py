@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from intake_world import Gated, Killable, World
 
 from deploy.local import servers
 from ingress.webhook import door
+from tests.integration.intake.intake_world import Gated, Killable, World
 
 
 @pytest.fixture(autouse=True)

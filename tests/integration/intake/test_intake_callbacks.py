@@ -6,9 +6,9 @@ import json
 import time
 
 import pytest
-from intake_world import SECRET, Gated, World
 
 from shared.backlog.envelope import confirmation_code
+from tests.integration.intake.intake_world import SECRET, Gated, World
 
 
 def signed_request(secret: str = SECRET, **changes: object) -> str:

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import pytest_asyncio
-from intake_world import SECRET, TOKEN, World, until
 
 from ingress.listen import Listener
 from ingress.webhook.body import Bodies
 from shared.facebook.signature import sign
+from tests.integration.intake.intake_world import SECRET, TOKEN, World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from intake_world import Killable, World, until
 
 from ingress.webhook import watch
 from shared.backlog.stream import KEY, StreamReader
+from tests.integration.intake.intake_world import Killable, World, until
 
 
 @pytest.fixture

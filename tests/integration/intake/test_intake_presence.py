@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from intake_world import Gated, World
-
 from shared.backlog.postgres import open_pool
 from shared.backlog.witness import Gap, Witness
+from tests.integration.intake.intake_world import Gated, World
 
 
 async def boots(world: World) -> list[tuple[str, str]]:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from intake_world import SECRET, TOKEN, Killable, until
 
 from shared.backlog.envelope import unpack
 from shared.backlog.stream import KEY
 from shared.facebook.signature import sign
 from shared.redis import connect
+from tests.integration.intake.intake_world import SECRET, TOKEN, Killable, until
 
 ROOT = Path(__file__).parents[3]
 

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from intake_world import Gated, until
-
 from ingress.webhook import intake
+from tests.integration.intake.intake_world import Gated, until
 
 
 async def test_a_webhook_goes_to_redis_while_redis_answers(gated: Gated) -> None:
@@ -202,8 +201,7 @@ async def test_a_backlog_key_of_another_type_does_not_stop_the_door(gated: Gated
 
 
 def _signature(body: bytes) -> str:
-    from intake_world import SECRET
-
     from shared.facebook.signature import sign
+    from tests.integration.intake.intake_world import SECRET
 
     return sign(body, SECRET)
