@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 
 from ingress.cli import dead, key, page, token
 from ingress.cli.config import config
+from ingress.cli.doctor import doctor
 from ingress.cli.migrate import migrate
 from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
 from ingress.cli.run import run
@@ -45,6 +46,7 @@ app.command(sync)
 app.command(dead.app)
 app.command(key.app)
 app.command(token.app)
+app.command(doctor)
 app.command(config)
 
 

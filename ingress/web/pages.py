@@ -99,16 +99,20 @@ def _version(files: dict[str, _File]) -> str:
 def _document(page: _Page, static: str, files: dict[str, _File]) -> str:
     styles = ("css/base.css", *page.styles)
     modules = _reached(page.module, files)
-    return (_HERE / "page.html").read_text(encoding="utf-8").format(
-        title=page.title,
-        static=static,
-        styles="\n".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in styles),
-        modules="\n".join(
-            [
-                *(f'<link rel="modulepreload" href="{static}/{name}">' for name in modules[1:]),
-                f'<script type="module" src="{static}/{page.module}"></script>',
-            ]
-        ),
+    return (
+        (_HERE / "page.html")
+        .read_text(encoding="utf-8")
+        .format(
+            title=page.title,
+            static=static,
+            styles="\n".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in styles),
+            modules="\n".join(
+                [
+                    *(f'<link rel="modulepreload" href="{static}/{name}">' for name in modules[1:]),
+                    f'<script type="module" src="{static}/{page.module}"></script>',
+                ]
+            ),
+        )
     )
 
 
