@@ -9,6 +9,7 @@ from aiohttp import web
 from ingress.api import Deps, setup_api
 from ingress.health import setup_health, setup_metrics
 from ingress.listen import Listener
+from ingress.web import setup_pages
 from ingress.webhook.door import Door
 from shared import log
 from shared.config import Settings
@@ -81,6 +82,7 @@ class Ingress:
             applications = [(front, settings.api_port)]
         if self._only != "webhook":
             setup_api(api, Deps(settings))
+            setup_pages(api)
         if settings.metrics_port is None:
             setup_metrics(api, private=api is not front or self._only == "api")
         else:

@@ -17,13 +17,9 @@ from aiohttp import web
 
 from shared.errors import PagewireError
 
-IDLE_SECONDS = 10.0
-"""A connection that sends no complete request header for this long is closed."""
-
 LINGER_SECONDS = 1.0  # reading on after a refusal, so that the client gets to see the answer
 DRAIN_SECONDS = 1.0  # on shutdown, for clients of open connections to be told to leave
 HANDLER_SECONDS = 4.0  # on shutdown, for answers under way
-MOST_CONNECTIONS = 4096
 _SPARE_FILES = 128  # for the stores, the logs and Python itself
 
 _SERVER = "Pagewire"
@@ -65,17 +61,15 @@ class _TurnedAway(asyncio.Protocol):
 class Listener:
     """One application on one address."""
 
-    def __init__(
-        self,
-        app: web.Application,
-        *,
-        idle_seconds: float = IDLE_SECONDS,
-        most_connections: int = MOST_CONNECTIONS,
-    ) -> None:
+    idle_seconds = 10.0
+    """A connection that sends no complete request header for this long is closed."""
+
+    most_connections = 4096
+    """Further ones are turned away, as are those the limit of open files has no room for."""
+
+    def __init__(self, app: web.Application) -> None:
         app.on_response_prepare.append(self._dress)
         self._runner = web.AppRunner(app, shutdown_timeout=HANDLER_SECONDS)
-        self._idle_seconds = idle_seconds
-        self._most_connections = most_connections
         self._requests = itertools.count()
         self._request_prefix = secrets.token_hex(4)
         self._draining = False
@@ -88,7 +82,7 @@ class Listener:
         """
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        self._most_connections = min(self._most_connections, _files_allowed() - _SPARE_FILES)
+        self.most_connections = min(self.most_connections, _files_allowed() - _SPARE_FILES)
         try:
             self._server = await loop.create_server(
                 self._connection, host, port, backlog=1024, reuse_port=shared or None
@@ -114,13 +108,13 @@ class Listener:
 
     def _connection(self) -> asyncio.Protocol:
         server = self._runner.server
-        if server is None or len(server.connections) >= self._most_connections:
+        if server is None or len(server.connections) >= self.most_connections:
             return _TurnedAway()
         return _Connection(
             server,
             loop=asyncio.get_running_loop(),
             auto_decompress=False,
-            keepalive_timeout=self._idle_seconds,
+            keepalive_timeout=self.idle_seconds,
             lingering_time=LINGER_SECONDS,
             access_log=None,  # type: ignore[arg-type]
         )

@@ -14,7 +14,7 @@ _log = log.get(__name__)
 MEMBER = "PAGEWIRE_INGRESS_MEMBER"
 """In the environment of such a process: its number, from 0."""
 
-_YOUNG = 5.0  # seconds; a process that ends earlier on its first start never worked
+_YOUNG = 2.0  # seconds; a process that ends earlier on its first start never worked
 _PAUSE = 1.0
 _STOP_SECONDS = 10.0
 

@@ -96,3 +96,4 @@ cache_invalidations = Counter(
 )
 
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
+pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

@@ -52,6 +52,7 @@ from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
 from worker.sync.step import Tools
 from worker.sync.storing import Storing
+from worker.sync.watch import Watch
 from worker.syncs import Syncs
 from worker.writing import Writer
 
@@ -121,17 +122,18 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "stream": Ingest(reader, writer),
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
-        syncs = Syncs(
-            Tools(
-                database=database,
-                graph=Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second)),
-                keys=KeyRing(settings.token_encryption_keys),
-                storing=Storing(database, effects),
-                modes=SyncModes(database, settings),
-            ),
-            Queue(arq),
+        graph = Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second))
+        keys, asked = KeyRing(settings.token_encryption_keys), Queue(arq)
+        tools = Tools(
+            database=database,
+            graph=graph,
+            keys=keys,
+            storing=Storing(database, effects),
+            modes=SyncModes(database, settings),
         )
-        letters = Letters(database, Inbox(pool, patience=5.0), Queue(arq))
+        watch = Watch(database, graph, keys, settings.facebook_app_id)
+        syncs = Syncs(tools, asked, watch, settings)
+        letters = Letters(database, Inbox(pool, patience=5.0), asked)
 
         async def sweep() -> None:
             for ingest in ingests.values():
@@ -158,7 +160,9 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         crons = {
             "ingest": sweep,
             "trim": stream.trim,
+            "schedule": syncs.schedule,
             "runs": syncs.wake,
+            "watch": syncs.watch,
             "waiting": letters.apply_waiting,
             "upkeep": upkeep,
         }

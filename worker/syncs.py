@@ -1,26 +1,35 @@
 """The jobs that start syncs and carry them on, step by step."""
 
 import math
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from shared.config import Settings
 from shared.errors import NotFound
 from shared.facebook.batch import LIMIT
 from shared.facebook.limits import Priority
 from shared.queue import LATER, NOW, Queue, SyncAll, SyncPage, SyncStep
-from shared.store import pages, runs
+from shared.store import gaps, pages, runs
 from worker.outcome import DeadLetter, Outcome
+from worker.sync.schedule import ask_for_due
 from worker.sync.step import Tools, take_step
+from worker.sync.watch import Watch
 
 AT_ONCE = 200
 """Runs or batches woken at a time; what is left is woken ten seconds later."""
 
 
+WATCH_EVERY = timedelta(minutes=5)
+
+
 class Syncs:
     """Requests runs, wakes what nobody holds, and takes their steps."""
 
-    def __init__(self, tools: Tools, queue: Queue) -> None:
+    def __init__(self, tools: Tools, queue: Queue, watch: Watch, settings: Settings) -> None:
         self._tools = tools
         self._queue = queue
+        self._watch = watch
+        self._settings = settings
 
     async def step(self, job: SyncStep) -> Outcome:
         """Take the next step of a run or of a batch of runs."""
@@ -50,3 +59,29 @@ class Syncs:
             queue = NOW if waking.priority == Priority.PEOPLE else LATER
             for _ in range(math.ceil(waking.runs / LIMIT)):
                 await self._queue.put(SyncStep(run_id=str(waking.id)), queue=queue)
+
+    async def schedule(self) -> None:
+        """Request the walks that are due, and the repair of every gap."""
+        if not self._settings.sync_interval:
+            return
+        await ask_for_due(
+            self._tools.database,
+            interval=self._settings.sync_interval,
+            full_interval=self._settings.sync_full_interval,
+            now=datetime.now(UTC),
+        )
+        for gap in await gaps.open_gaps(self._tools.database):
+            for page_id in gap.pages:
+                await runs.request(
+                    self._tools.database,
+                    page_id,
+                    "repair",
+                    priority=Priority.CRON,
+                    since=gap.from_at,
+                )
+            await gaps.close(self._tools.database, gap)
+
+    async def watch(self) -> None:
+        """Look after the subscriptions of the Pages."""
+        if self._settings.sync_interval:
+            await self._watch.look(WATCH_EVERY, datetime.now(UTC))

@@ -57,7 +57,7 @@ class _File(Struct, frozen=True):
     gzipped: bytes
 
 
-def setup(app: web.Application) -> None:
+def setup_pages(app: web.Application) -> None:
     """Add the pages (`/inbox`, `/ops`, `/sign-in`, `/` leads to the inbox) and `/static/…`.
 
     They call the API on their own origin. They hold nothing secret and ask for no session: what

@@ -7,12 +7,6 @@ from aiohttp import StreamReader, web
 LARGEST = 8 << 20
 """Bytes of one body. Facebook batches up to 1000 updates a request and documents no size."""
 
-IN_MEMORY = 64 << 20
-"""Bytes of all bodies that are being read or wait to be durable."""
-
-SECONDS = 5.0
-"""A body that takes longer than this to arrive is cut off."""
-
 
 class Refused(Exception):
     """A request that gets no 200; `reason` is a word for the client and the metrics."""
@@ -26,9 +20,13 @@ class Refused(Exception):
 class Bodies:
     """All bodies in memory. What `read` returned is counted until `release`."""
 
-    def __init__(self, *, seconds: float = SECONDS, in_memory: int = IN_MEMORY) -> None:
-        self._seconds = seconds
-        self._in_memory = in_memory
+    most = 64 << 20
+    """Bytes of all bodies that are being read or wait to be durable."""
+
+    seconds = 5.0
+    """A body that takes longer than this to arrive is cut off."""
+
+    def __init__(self) -> None:
         self._bytes = 0
 
     async def read(self, request: web.Request) -> bytes:
@@ -42,7 +40,7 @@ class Bodies:
             self._count(len(body))
             return body
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.seconds):
                 return await self._collect(content)
         except TimeoutError:
             if request.transport is not None:
@@ -69,7 +67,7 @@ class Bodies:
 
     def _count(self, size: int) -> None:
         # Only what has arrived counts: a declared length is a claim, and would cost nothing.
-        if self._bytes + size > self._in_memory:
+        if self._bytes + size > self.most:
             raise Refused(503, "overloaded")
         self._bytes += size
 

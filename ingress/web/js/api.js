@@ -9,7 +9,7 @@ export class Problem extends Error {
 
 export const get = (path, signal) => request("GET", path, { signal });
 export const post = (path, body) => request("POST", path, { body });
-export const put = (path) => request("PUT", path);
+export const put = (path, body) => request("PUT", path, { body });
 export const patch = (path, body) => request("PATCH", path, { body });
 export const remove = (path) => request("DELETE", path);
 

@@ -17,7 +17,7 @@ const WORDS = {
 export function Top({ current }) {
   return html`
     <header class="top">
-      <a class="brand" href="/inbox"><${Mark} /><span>Pagewire</span></a>
+      <a class="brand" href="/inbox" aria-label="Pagewire"><${Mark} /><span>Pagewire</span></a>
       <nav aria-label="Pages">
         <${Tab} href="/inbox" current=${current}>Inbox<//>
         <${Tab} href="/ops" current=${current}>Ops<//>
@@ -29,8 +29,8 @@ export function Top({ current }) {
       <button class="button quiet" popovertarget="you" aria-label="You and your settings" title="You and your settings">
         <${Icon} name="person" />
       </button>
+      <${You} />
     </header>
-    <${You} />
     <${Dialogs} />
     <${Toasts} />
   `;

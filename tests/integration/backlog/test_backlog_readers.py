@@ -1,6 +1,7 @@
 """What a worker may rely on, whichever of the two places an entry comes from."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -62,16 +63,22 @@ class InPostgres:
         await self.pool.close()
 
 
+@pytest.fixture
+async def stream(redis_url: str) -> AsyncIterator[InRedis]:
+    async with contextlib.aclosing(InRedis(redis_url)) as found:
+        yield found
+
+
+@pytest.fixture
+async def inbox(database: str) -> AsyncIterator[InPostgres]:
+    pool = await open_pool(database, size=4, patience=5)
+    async with contextlib.aclosing(InPostgres(pool)) as found:
+        yield found
+
+
 @pytest.fixture(params=["stream", "inbox"])
-async def backlog(
-    request: pytest.FixtureRequest, redis_url: str, database: str
-) -> AsyncIterator[Any]:
-    if request.param == "stream":
-        found: Any = InRedis(redis_url)
-    else:
-        found = InPostgres(await open_pool(database, size=4, patience=5))
-    yield found
-    await found.aclose()
+def backlog(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
 
 
 def packed(number: int, *bodies: bytes) -> bytes:

@@ -1,13 +1,14 @@
-// Live changes: reads again what changed and is shown, nothing else. While one reading is under
-// way, further changes gather; so the pace is the server's, however many come.
+// Live changes: reads again what changed and is shown, nothing else. The first change is read at
+// once; while that is under way, and for a moment after, further ones gather.
 import { follow } from "../live.js";
-import { loadPages } from "../pages.js";
+import { loadPages, pages } from "../pages.js";
 import { place } from "../place.js";
 import { refresh, refreshTop } from "./conversations.js";
 import { refreshThread } from "./messages.js";
 
 // More at once than this, and the first slice is read again in one request.
-const FEW = 6;
+const FEW = 3;
+const PACE_MS = 100; // a busy list that moves more often can be read by nobody
 // Kinds of change that no row of the list shows.
 const THREAD_ONLY = new Set(["read", "delivery", "reaction"]);
 // Kinds that may concern any message of the open thread, not only its newest.
@@ -22,7 +23,7 @@ let reading = false;
 export const startFollowing = () =>
   follow("/api/live", {
     onChanges(changes) {
-      for (const { conversationId, kinds } of changes) note(conversationId, kinds);
+      for (const change of changes.filter(isShown)) note(change.conversationId, change.kinds);
       read();
     },
     onReload() {
@@ -30,6 +31,13 @@ export const startFollowing = () =>
       read();
     },
   });
+
+// Not where the list is of another Page.
+function isShown({ conversationId, pageId }) {
+  const { page, conversation } = place.peek();
+  const chosen = page && pages.peek()?.find(({ id }) => id === page);
+  return !chosen || conversationId === conversation || [chosen.facebookPageId, chosen.instagramId].includes(pageId);
+}
 
 function note(id, kinds) {
   changed.set(id, new Set([...(changed.get(id) ?? []), ...kinds]));
@@ -43,15 +51,18 @@ async function read() {
     [everything, changed] = [false, new Map()];
     try {
       await (all ? readEverything() : readChanged(ids));
+      await pause(PACE_MS);
     } catch {
       // Nothing that changed may be forgotten: try again.
       everything ||= all;
       ids.forEach((kinds, id) => note(id, kinds));
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await pause(RETRY_MS);
     }
   }
   reading = false;
 }
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const readEverything = () =>
   Promise.all([refreshTop(), refreshThread({ deep: true }), loadPages(), refreshOpen()]);

@@ -27,6 +27,7 @@ function Inbox() {
   return html`
     <${Top} current="/inbox" />
     <main class="inbox" data-pane=${pane()}>
+      <h1 class="hidden">Inbox</h1>
       <${List} />
       <${Thread} />
       <${Details} />

@@ -94,7 +94,8 @@ function Reactions({ of }) {
     const shown = emoji || reaction || "reaction";
     counted.set(shown, (counted.get(shown) ?? 0) + 1);
   }
-  return html`<p class="reactions" aria-label="Reactions">
+  return html`<p class="reactions">
+    <span class="hidden">Reactions:</span>
     ${[...counted].map(([shown, count]) => html`<span key=${shown}>${shown}${count > 1 ? ` ${count}` : ""}</span>`)}
   </p>`;
 }

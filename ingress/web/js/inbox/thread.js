@@ -29,7 +29,7 @@ function Head() {
     ${of &&
     html`<${Avatar} of=${of} />
       <div class="who">
-        <h1>${nameOf(of)}</h1>
+        <h2>${nameOf(of)}</h2>
         <p class="faint">${pageOf(of)} · ${platformOf(of)}</p>
       </div>
       <a class="button quiet to-details" href=${address(toDetails)} onClick=${goes(toDetails)} aria-label="Details">
@@ -63,7 +63,7 @@ function Messages() {
 // A section of its own, so that its name stays in sight only as long as its messages are.
 function Day({ day, said }) {
   return html`<section aria-label=${day}>
-    <h2 class="day"><span>${day}</span></h2>
+    <h3 class="day"><span>${day}</span></h3>
     ${said.map(
       (message, n) => html`<${Message}
         key=${message.mid} message=${message}

@@ -5,6 +5,7 @@ import { confirm } from "../dialogs.js";
 import { may } from "../session.js";
 import { RelativeTime } from "../time.js";
 import { attempt } from "../toasts.js";
+import { Card } from "./card.js";
 import { plural } from "./numbers.js";
 import { letters, loadLetters, overview, pageNames } from "./state.js";
 
@@ -14,15 +15,11 @@ export function Dead() {
   const groups = letters.value;
   const known = overview.value?.strip.deadLetters;
   useEffect(() => void loadLetters().catch(() => null), [known]);
-  return html`<section class="card" id="dead" aria-labelledby="dead-title">
-    <header><h2 id="dead-title">Dead letters</h2></header>
-    <div class="wide tall" tabindex="0" role="region" aria-labelledby="dead-title">
-      ${groups &&
-      (groups.length
-        ? groups.map((group) => html`<${Group} key=${group.reason} group=${group} />`)
-        : html`<p class="empty">None. What cannot be understood or stored would be kept here.</p>`)}
-    </div>
-  </section>`;
+  return html`<${Card} id="dead" title="Dead letters" tall>
+    ${groups?.map((group) => html`<${Group} key=${group.reason} group=${group} />`)}
+    ${groups?.length === 0 &&
+    html`<p class="empty">None. What cannot be understood or stored would be kept here.</p>`}
+  <//>`;
 }
 
 const MEANING = {

@@ -2,6 +2,7 @@
 import { html, signal, useEffect, useSignal } from "../../vendor/preact.js";
 import { listen } from "../stream.js";
 import { exact } from "../time.js";
+import { Card } from "./card.js";
 import { pageNames } from "./state.js";
 
 const KEPT = 200;
@@ -53,18 +54,19 @@ export function Feed() {
     .filter((event) => (!page.value || event.pageId === page.value) && (!kind.value || event.kind === kind.value))
     .slice(0, SHOWN);
   const missed = held.value ? arrived.value - held.value.arrived : 0;
-  return html`<section class="card feed" aria-labelledby="feed-title">
-    <header>
-      <h2 id="feed-title">Live events</h2>
-      ${missed > 0 && html`<span class="badge busy">paused · ${missed} new</span>`}
-      <${Choose} label="Page" all="All Pages" of=${page} options=${[...pageNames.value].filter(([id]) => id)} />
-      <${Choose} label="Kind" all="All kinds" of=${kind} options=${[...kinds.value].map((name) => [name, name])} />
-    </header>
-    <div class="wide tall" tabindex="0" role="region" aria-labelledby="feed-title"
-      onMouseEnter=${hold} onMouseLeave=${release} onFocusIn=${hold} onFocusOut=${release}>
-      ${shown.length ? html`<${Table} shown=${shown} />` : html`<p class="empty">Nothing came in since this page was opened.</p>`}
-    </div>
-  </section>`;
+  const beside = html`
+    ${missed > 0 && html`<span class="badge busy">paused · ${missed} new</span>`}
+    <${Choose} label="Page" all="All Pages" of=${page} options=${[...pageNames.value].filter(([id]) => id)} />
+    <${Choose} label="Kind" all="All kinds" of=${kind} options=${[...kinds.value].map((name) => [name, name])} />
+  `;
+  return html`<${Card}
+    id="feed" title="Live events" tall beside=${beside}
+    onMouseEnter=${hold} onMouseLeave=${release} onFocusIn=${hold} onFocusOut=${release}
+  >
+    ${shown.length
+      ? html`<${Table} shown=${shown} />`
+      : html`<p class="empty">Nothing came in since this page was opened.</p>`}
+  <//>`;
 }
 
 function Choose({ label, all, of, options }) {

@@ -2,6 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { duration, RelativeTime } from "../time.js";
 import { Bar } from "./bar.js";
+import { Card } from "./card.js";
 import { count } from "./numbers.js";
 import { overview } from "./state.js";
 
@@ -9,12 +10,9 @@ const LEVELS = { queued: "", running: "busy", complete: "good", interrupted: "wa
 
 export function Jobs() {
   const jobs = overview.value?.jobs ?? [];
-  return html`<section class="card" id="jobs" aria-labelledby="jobs-title">
-    <header><h2 id="jobs-title">Jobs</h2></header>
-    <div class="wide tall" tabindex="0" role="region" aria-labelledby="jobs-title">
-      ${jobs.length ? html`<${Table} jobs=${jobs} />` : html`<${NoJobs} />`}
-    </div>
-  </section>`;
+  return html`<${Card} id="jobs" title="Jobs" tall>
+    ${jobs.length ? html`<${Table} jobs=${jobs} />` : html`<${NoJobs} />`}
+  <//>`;
 }
 
 function NoJobs() {

@@ -6,6 +6,7 @@ import { may } from "../session.js";
 import { clock, duration, RelativeTime } from "../time.js";
 import { attempt } from "../toasts.js";
 import { Bar } from "./bar.js";
+import { Card } from "./card.js";
 import { count, plural } from "./numbers.js";
 
 const MANY = 8; // from here on a field to find a Page in
@@ -16,15 +17,18 @@ export function Pages() {
   const shown = all
     .filter(({ name, facebookPageId }) => `${name} ${facebookPageId}`.toLowerCase().includes(wanted.value))
     .sort((one, other) => trouble(other) - trouble(one));
-  return html`<section class="card" id="pages" aria-labelledby="pages-title">
-    <header>
-      <h2 id="pages-title">Pages</h2>
-      ${all.length > MANY &&
-      html`<input type="search" aria-label="Find a Page" placeholder="Find a Page" onInput=${({ target }) => (wanted.value = target.value.toLowerCase())} />`}
-      ${may("sync") && all.length > 0 && html`<button class="button small" onClick=${syncAll}>Sync all</button>`}
-    </header>
+  const beside = html`
+    ${all.length > MANY && html`<${Find} wanted=${wanted} />`}
+    ${may("sync") && all.length > 0 && html`<button class="button small" onClick=${syncAll}>Sync all</button>`}
+  `;
+  return html`<${Card} id="pages" title="Pages" beside=${beside}>
     ${pages.value && (all.length ? html`<${Table} shown=${shown} />` : html`<${NoPages} />`)}
-  </section>`;
+  <//>`;
+}
+
+function Find({ wanted }) {
+  const typed = ({ target }) => (wanted.value = target.value.toLowerCase());
+  return html`<input type="search" aria-label="Find a Page" placeholder="Find a Page" onInput=${typed} />`;
 }
 
 // What needs a person comes first.
@@ -36,24 +40,22 @@ function trouble({ status, budget }) {
 const isHeld = (budget) => budget?.holdUntil && Date.parse(budget.holdUntil) > Date.now();
 
 function Table({ shown }) {
-  return html`<div class="wide" tabindex="0" role="region" aria-labelledby="pages-title">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Page</th>
-          <th scope="col">State</th>
-          <th scope="col">Last sync</th>
-          <th scope="col">Last event</th>
-          <th scope="col">Proven complete</th>
-          <th scope="col">Graph budget</th>
-          ${may("sync") && html`<th scope="col"><span class="hidden">Actions</span></th>`}
-        </tr>
-      </thead>
-      <tbody>
-        ${shown.map((page) => html`<${Row} key=${page.id} page=${page} />`)}
-      </tbody>
-    </table>
-  </div>`;
+  return html`<table>
+    <thead>
+      <tr>
+        <th scope="col">Page</th>
+        <th scope="col">State</th>
+        <th scope="col">Last sync</th>
+        <th scope="col">Last event</th>
+        <th scope="col">Proven complete</th>
+        <th scope="col">Graph budget</th>
+        ${may("sync") && html`<th scope="col"><span class="hidden">Actions</span></th>`}
+      </tr>
+    </thead>
+    <tbody>
+      ${shown.map((page) => html`<${Row} key=${page.id} page=${page} />`)}
+    </tbody>
+  </table>`;
 }
 
 function Row({ page }) {

@@ -1,6 +1,7 @@
 // The processes that do the work, by their heartbeats.
 import { html } from "../../vendor/preact.js";
 import { RelativeTime } from "../time.js";
+import { Card } from "./card.js";
 import { bytes } from "./numbers.js";
 import { overview } from "./state.js";
 
@@ -8,12 +9,9 @@ const SILENT_MS = 30_000;
 
 export function Workers() {
   const workers = overview.value?.workers;
-  return html`<section class="card" id="workers" aria-labelledby="workers-title">
-    <header><h2 id="workers-title">Workers</h2></header>
-    <div class="wide" tabindex="0" role="region" aria-labelledby="workers-title">
-      ${workers && (workers.length ? html`<${Table} workers=${workers} />` : html`<${NoWorkers} />`)}
-    </div>
-  </section>`;
+  return html`<${Card} id="workers" title="Workers">
+    ${workers && (workers.length ? html`<${Table} workers=${workers} />` : html`<${NoWorkers} />`)}
+  <//>`;
 }
 
 function NoWorkers() {
