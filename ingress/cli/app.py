@@ -18,6 +18,7 @@ from ingress.cli.migrate import migrate
 from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
 from ingress.cli.run import run
 from ingress.cli.sync import sync
+from ingress.cli.tail import tail
 
 
 def _version() -> str:
@@ -46,6 +47,7 @@ app.command(sync)
 app.command(dead.app)
 app.command(key.app)
 app.command(token.app)
+app.command(tail)
 app.command(doctor)
 app.command(config)
 

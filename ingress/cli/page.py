@@ -92,7 +92,7 @@ async def _add(
         show.note(f"There is no token: webhooks are kept, nothing is synced. {INSTEAD}")
     from ingress.cli import jobs
 
-    await jobs.welcome(settings, [page], sync=can_sync)
+    await jobs.follow(settings, [page], sync=can_sync)
     if as_json:
         show.json(page)
     else:
@@ -133,8 +133,12 @@ async def pause(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
 
         pagewire page pause 1023456789
     """
-    async with postgres.connected() as database:
+    from ingress.cli import jobs
+
+    settings = configuration.settings("database_url")
+    async with postgres.connected(settings) as database:
         found = await pages.pause(database, (await pages.find(database, page)).id)
+    await jobs.follow(settings)
     _print(found, as_json=as_json)
 
 
@@ -151,7 +155,7 @@ async def resume(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
         found = await pages.resume(database, (await pages.find(database, page)).id)
     from ingress.cli import jobs
 
-    await jobs.welcome(settings, [found], sync=True)
+    await jobs.follow(settings, [found], sync=True)
     _print(found, as_json=as_json)
 
 
@@ -171,9 +175,13 @@ async def remove(
 
         pagewire page remove 1023456789
     """
-    async with postgres.connected() as database:
+    from ingress.cli import jobs
+
+    settings = configuration.settings("database_url")
+    async with postgres.connected(settings) as database:
         found = await pages.find(database, page)
         await pages.remove(database, found.id, purge=purge)
+    await jobs.follow(settings)
     if as_json:
         show.json({"id": found.id, "purged": purge})
     else:

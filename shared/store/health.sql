@@ -16,7 +16,7 @@ with newest as (
     cross join lateral (
         select last_sent_ms from conversations
         where page_id = ids.page_id collate "C" and last_sent_ms is not null
-        order by last_sent_ms desc
+        order by last_hour desc, coalesce(last_sent_ms, 0) desc, id desc
         limit 50
     ) c
     order by c.last_sent_ms desc

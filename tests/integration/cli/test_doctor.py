@@ -8,7 +8,6 @@ from aiohttp import web
 
 from deploy.simulator import Config, Simulator
 from shared.facebook.requests import WANTED_FIELDS
-from shared.store import pages
 from shared.store.database import Database
 from tests.integration.cli.called import Command, Ended
 
@@ -108,7 +107,13 @@ async def test_missing_webhook_fields_are_named(build: Build, run: Command) -> N
 async def test_a_parked_page_shows_its_reason(build: Build, run: Command, store: Database) -> None:
     sim = await build()
     page, _ = sim.truth.pages.values()
-    await pages.park(store, (await pages.find(store, page.id)).id, "The password was changed.")
+    async with store.connection() as connection:
+        await connection.execute(
+            "update facebook_pages set status = 'parked', status_reason = $2"
+            " where facebook_page_id = $1",
+            page.id,
+            "The password was changed.",
+        )
     await only_trouble(run, f"Page {page.name}", "The password was changed.")
 
 
