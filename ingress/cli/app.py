@@ -19,6 +19,7 @@ from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
 from ingress.cli.run import run
 from ingress.cli.sync import sync
 from ingress.cli.tail import tail
+from ingress.cli.verify import verify
 
 
 def _version() -> str:
@@ -44,6 +45,7 @@ app.command(run)
 app.command(migrate)
 app.command(page.app)
 app.command(sync)
+app.command(verify)
 app.command(dead.app)
 app.command(key.app)
 app.command(token.app)

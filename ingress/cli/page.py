@@ -3,7 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from msgspec.structs import asdict
@@ -12,6 +12,7 @@ from ingress.cli import configuration, postgres, show, tokens
 from ingress.cli.importing import import_
 from ingress.cli.problem import INSTEAD
 from ingress.cli.subscribing import subscribe
+from ingress.cli.which import ThisPage
 from shared.config import Secret
 from shared.store import pages
 from shared.store.pages import Page
@@ -25,11 +26,6 @@ def _is_facebook_id(_: object, value: str | None) -> None:
     # Facebook's ids are digits today; what it calls an id tomorrow is its own affair.
     if value is not None and not re.fullmatch(r"[0-9A-Za-z_][0-9A-Za-z_.: -]{0,63}", value):
         raise ValueError("An id is at most 64 letters, digits and . : - _ (a token is no id).")
-
-
-AnyPage: TypeAlias = Annotated[
-    str, Parameter(name="PAGE", help="Our id, Facebook's id or its Instagram account's id.")
-]
 
 
 @app.command
@@ -113,7 +109,7 @@ async def list_(*, as_json: show.AsJson = False) -> None:
 
 
 @app.command(name="show")
-async def show_(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def show_(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Show one Page.
 
     For example:
@@ -126,7 +122,7 @@ async def show_(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
 
 
 @app.command
-async def pause(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def pause(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Stop a Page's syncs until it is resumed; its webhooks are still kept.
 
     For example:
@@ -143,7 +139,7 @@ async def pause(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
 
 
 @app.command
-async def resume(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def resume(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Let a paused or parked Page go on, and sync it.
 
     For example:
@@ -161,7 +157,7 @@ async def resume(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
 
 @app.command
 async def remove(
-    page: AnyPage,
+    page: ThisPage,
     /,
     *,
     purge: Annotated[
