@@ -63,7 +63,9 @@ async def test_a_page_means_its_instagram_account_too_by_any_of_its_ids(world: W
 
 async def test_unread_is_what_came_after_our_last_answer_and_the_last_look(world: World) -> None:
     await world.happen(message(1), message(2, "person-2"))
-    ids = {one["participantId"]: one["id"] for one in (await world.get("/api/conversations"))["data"]}
+    ids = {
+        one["participantId"]: one["id"] for one in (await world.get("/api/conversations"))["data"]
+    }
     await world.happen(message(3, "person-2", direction="out", source="echo"))
     unread = (await world.get("/api/conversations", unread="true"))["data"]
     assert [one["participantId"] for one in unread] == ["person-1"]
