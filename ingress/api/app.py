@@ -97,7 +97,7 @@ class Api:
             # wait_for (cpython #86296): then it is sent again.
             for task in tasks:
                 task.cancel()
-            _, tasks = await asyncio.wait(tasks, timeout=0.1)
+            tasks = (await asyncio.wait(tasks, timeout=0.1))[1]
         await self.cache.aclose()
         await self._arq.aclose()
         await self.database.close()

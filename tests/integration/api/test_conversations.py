@@ -91,7 +91,7 @@ async def test_what_came_after_the_newest_message_shown_stays_unread(world: Worl
 
 async def test_a_tag_is_put_found_and_taken_off(world: World) -> None:
     await world.happen(message(1), message(2, "person-2"))
-    [two, one] = (await world.get("/api/conversations"))["data"]
+    [_, one] = (await world.get("/api/conversations"))["data"]
     path = f"/api/conversations/{one['id']}/tags/very%20important%2Furgent"
     tagged = await world.ask("PUT", path)
     assert tagged.body["tags"] == [{"name": "very important/urgent", "source": "local"}]
@@ -126,7 +126,9 @@ async def test_a_thread_tells_all_that_happened_to_its_messages(world: World) ->
         message(2, **out, reply_to_mid="m_1", extra=b'{"metadata":"x"}'),
         message(3, **out),
         message(4, **out),
-        events.Edit(**about, mid="m_1", direction="in", at_ms=NOW_MS + 9000, num_edit=1, text="new"),
+        events.Edit(
+            **about, mid="m_1", direction="in", at_ms=NOW_MS + 9000, num_edit=1, text="new"
+        ),
         events.Unsend(**about, mid="m_3", direction="out", at_ms=NOW_MS + 9500),
         events.Reaction(
             **about, mid="m_2", actor_id="person-1", at_ms=NOW_MS, active=True, reaction="love",
