@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # -qq: errors only, not the index warnings of a machine we do not know.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-INSTALL := $(PIP) install --require-hashes --only-binary=:all:
+# --no-deps: the locks are complete, and an older pip stumbles over extras it meets on the way.
+INSTALL := $(PIP) install --no-deps --require-hashes --only-binary=:all:
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
@@ -25,7 +26,7 @@ setup: $(VENV)/.tests ## Make .venv with all it takes to run, check and test
 
 .PHONY: check
 check: $(VENV)/.tests ## Lint, types, imports, fast tests: what every commit must pass
-	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff check --quiet --output-format=concise
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo

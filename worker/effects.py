@@ -2,7 +2,7 @@
 
 from shared.cache import Cache
 from shared.ids import conversation_id
-from shared.store.applying import Applied
+from shared.store.applying import Applied, Change
 
 
 class Effects:
@@ -20,8 +20,9 @@ class Effects:
 
     async def follow(self, applied: Applied, *, again: bool) -> None:
         """Invalidate and announce what a committed batch changed, in one round trip."""
-        keys = set(applied.changes)
+        changes = dict(applied.changes)
         if again:
-            keys |= applied.mentioned
-        if keys:
-            await self._cache.changed([conversation_id(*key) for key in sorted(keys)])
+            for key in applied.mentioned - changes.keys():
+                changes[key] = Change(*key, conversation_id(*key), frozenset())
+        if changes:
+            await self._cache.changed(changes.values())

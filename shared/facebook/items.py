@@ -81,7 +81,7 @@ def understand(channel: Channel, item: Any, payload: bytes, *, cleaned: bool) ->
     if channel.name not in {"messaging", "standby", "changes"}:
         return _noticed(channel, payload, "unknown", understood=False)
     if not isinstance(item, dict):
-        raise ValueError("the item is not an object")  # noqa: TRY004 - a value, not a caller's mistake
+        raise ValueError("the item is not an object")
     if channel.name == "changes":
         return _change(channel, item, payload, cleaned=cleaned)
     return _messaging(channel, item, payload, cleaned=cleaned)
@@ -299,10 +299,11 @@ def _kept(
     person: str | None,
 ) -> tuple[Notice, ...]:
     """Keep an item of no conversation: a kind without one, an unknown one, or one about nobody."""
-    guest = id_text(parties.sender.user_ref) if parties.sender else None
+    refs = [id_text(one.user_ref) for one in (parties.sender, parties.recipient) if one]
+    guest = next(filter(None, refs), None)
     kinds = {kind: True for key, kind in _KEPT.items() if item.get(key) is not None}
     if person is None:
-        # A guest of the chat plugin has a `user_ref`, which names no conversation.
+        # A guest of a plugin has a `user_ref`, which names no conversation.
         kinds |= {key: guest is not None for key in _TOLD if item.get(key) is not None}
     return tuple(
         _notice(
@@ -378,10 +379,8 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
             direction=scene.direction,
             at_ms=scene.at_ms,
         )
-    extra = {key: body[key] for key in body if key not in _IN_COLUMNS}
-    if len(scene.item) > 4:
-        beside = {key: value for key, value in scene.item.items() if key not in _ELSEWHERE}
-        extra = beside | extra
+    extra = {key: value for key, value in scene.item.items() if key not in _ELSEWHERE}
+    extra |= {key: value for key, value in body.items() if key not in _IN_COLUMNS}
     reply_to_mid = None
     if told.reply_to:
         # A reply to a story names no message, and says the story instead.

@@ -153,6 +153,14 @@ def page(page_id: str) -> Request:
     )
 
 
+def callbacks(app_id: str) -> Request:
+    """Ask where the app's webhooks go (app token).
+
+    https://developers.facebook.com/docs/graph-api/reference/app/subscriptions
+    """
+    return Request(path=f"{_id(app_id)}/subscriptions", about="app")
+
+
 def subscribed_apps(page_id: str) -> Request:
     """Ask which apps get the Page's webhooks, and for which fields.
 

@@ -28,6 +28,9 @@ _PURGED = (
     "events",
     "messages",
     "conversations",
+    "sync_findings",
+    "sync_points",
+    "sync_runs",
 )
 _PURGE_ROWS = 1_000
 
@@ -101,6 +104,25 @@ async def listing(database: Database, *, only: Collection[str] | None = None) ->
     async with database.connection() as connection:
         rows = await connection.fetch(_SQL["list_pages"], None if only is None else list(only))
     return [Page(**row) for row in rows]
+
+
+async def change(
+    database: Database,
+    page: UUID,
+    *,
+    name: str | None,
+    instagram_id: str | None,
+    token: bytes | None,
+) -> Page:
+    """Change what is told of a Page, and return it; what is None stays.
+
+    `token` comes encrypted; with a new one a parked Page goes on. Raises NotFound, and Conflict
+    when the Instagram account is linked to another Page.
+    """
+    async with database.transaction() as connection:
+        if not await _linked(connection, _SQL["change_page"], page, name, instagram_id, token):
+            raise NotFound(f"No Page has the id {page}.")
+        return await _get(connection, page)
 
 
 async def pause(database: Database, page: UUID) -> Page:

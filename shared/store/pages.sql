@@ -18,6 +18,17 @@ on conflict (facebook_page_id) do update set
     status_reason = null
 returning id;
 
+-- name: change_page
+-- What is not told (null) is kept. Only a new token lets a parked Page go on.
+update facebook_pages set
+    name = coalesce($2, name),
+    instagram_id = coalesce($3, instagram_id),
+    access_token = coalesce($4, access_token),
+    status = case when status = 'parked' and $4::bytea is not null then 'active' else status end,
+    status_reason = case when $4::bytea is not null then null else status_reason end
+where id = $1
+returning id;
+
 -- name: find_page
 -- By our id ($1), or by either of Facebook's ($2); $3: the Pages that may be seen, null for all.
 select

@@ -1,23 +1,28 @@
 """Each kind of knowledge has one place, and a word of it elsewhere is found."""
 
-import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+# From Python 3.12 on, the text within an f-string is a token of its own.
+TEXT = (tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
+BEGINS_A_STATEMENT = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 
 
 def _texts(*places: str, but: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Yield (file, text) for each string in the code of `places` that is not documentation."""
     for path in (path for place in places for path in sorted((REPOSITORY / place).rglob("*.py"))):
-        file = str(path.relative_to(REPOSITORY))
-        if not file.startswith(but):
-            nodes = list(ast.walk(ast.parse(path.read_text())))
-            documentation = {node.value for node in nodes if isinstance(node, ast.Expr)}
-            for node in nodes:
-                if isinstance(node, ast.Constant) and node not in documentation:
-                    yield file, str(node.value)
+        file, before = str(path.relative_to(REPOSITORY)), tokenize.NEWLINE
+        if file.startswith(but):
+            continue
+        with tokenize.open(path) as source:
+            for token in tokenize.generate_tokens(source.readline):
+                if token.type in TEXT and before not in BEGINS_A_STATEMENT:
+                    yield file, token.string.strip("\"'rbf")
+                if token.type not in (tokenize.NL, tokenize.COMMENT):
+                    before = token.type
 
 
 SQL = re.compile(

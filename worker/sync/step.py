@@ -32,7 +32,7 @@ from shared.store.database import Connection, Database
 from shared.store.runs import Counts, LeaseLost, Taken
 from worker import outcome
 from worker.sync.asking import Answer, Ask, Graph
-from worker.sync.inquiry import Chunk, Inquiry, Question
+from worker.sync.inquiry import Chunk, GoesInCircles, Inquiry, Question
 from worker.sync.storing import Storing
 
 SLOTS = 20_000
@@ -258,6 +258,9 @@ class _Step:
                     raise
                 except PagewireError as error:
                     active.stop = Broken(code="reply", reason=str(error))
+                    if isinstance(error, GoesInCircles):
+                        # It moves all the same: only here is it known that it never ends.
+                        active.tries = TRIES
             case Retry() | Snooze() | PauseApp() | ParkPage() as verdict:
                 if not isinstance(active.stop, ParkPage):
                     active.stop = verdict

@@ -31,7 +31,8 @@ create table conversations (
     last_sent_ms bigint,
     last_mid text collate "C",
     last_message_at timestamptz generated always as (to_timestamp(last_sent_ms / 1000.0)) stored,
-    last_hour integer generated always as (last_sent_ms / 3600000) stored,
+    last_hour integer not null
+        generated always as (coalesce(last_sent_ms, 0) / 3600000) stored,
     last_in_ms bigint,
     last_out_ms bigint,
     read_event_ms bigint,
@@ -45,8 +46,8 @@ create table conversations (
 
 -- Newest first is read by the hour and sorted within it: a new message seldom changes an indexed
 -- column, so most updates of a conversation touch no index at all (HOT).
-create index conversations_newest on conversations (last_hour desc nulls last);
-create index conversations_newest_of_page on conversations (page_id, last_hour desc nulls last);
+create index conversations_newest on conversations (last_hour desc);
+create index conversations_newest_of_page on conversations (page_id, last_hour desc);
 
 -- The identity columns (participant_id … extra) come from the source of the highest rank,
 -- text and attachments are last-writer registers, num_edit and deleted_ms only grow:

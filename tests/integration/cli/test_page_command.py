@@ -1,7 +1,6 @@
 """`pagewire page`: no token is ever an argument, and no Page needs Graph or Redis to be added."""
 
 import pytest
-from called import CANARY, KEY, Command, Ended
 from redis.asyncio import Redis
 
 from shared.config import Secret
@@ -9,6 +8,7 @@ from shared.crypto import KeyRing
 from shared.queue import LATER, NOW
 from shared.store import pages
 from shared.store.database import Database
+from tests.integration.cli.called import CANARY, KEY, Command, Ended
 
 pytestmark = pytest.mark.usefixtures("configured")
 

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from conftest import newest, store_as_webhook
 
 from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
+from tests.integration.sync.desk import newest, store_as_webhook
 
 
 async def test_a_first_sync_stores_every_conversation_with_its_newest_messages(desk):

@@ -1,0 +1,142 @@
+"""The API put together: what it is built from, its middleware, how it starts and stops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from msgspec import Struct
+
+from ingress.api import problems
+from ingress.api.callers import Callers
+from ingress.api.conversations import Conversations
+from ingress.api.directory import Directory
+from ingress.api.hub import Hub
+from ingress.api.jobs import Jobs
+from ingress.api.live import Live
+from ingress.api.pages import Pages
+from ingress.api.routes import routes_of, serve
+from ingress.api.session import Sessions
+from ingress.api.streams import Rhythm, Streams
+from ingress.api.sync import Syncs
+from shared import log, queue
+from shared.cache import Cache
+from shared.config import Settings
+from shared.crypto import KeyRing
+from shared.queue import Queue
+from shared.redis import connect
+from shared.store.database import Database
+
+_log = log.get(__name__)
+
+CACHE_SECONDS = 0.5
+"""What a cached answer may wait for Redis: longer than that, Postgres is quicker."""
+
+QUERY_SECONDS = 10.0
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Deps(Struct, frozen=True):
+    """What the API is built from."""
+
+    settings: Settings
+    rhythm: Rhythm = Rhythm()
+
+
+class Api:
+    """The API of this process; nothing is connected before it is used."""
+
+    def __init__(self, deps: Deps) -> None:
+        settings = deps.settings
+        self.database = _database(settings, settings.database_url.reveal())
+        self._replica = self.database
+        if settings.database_read_url != settings.database_url:
+            self._replica = _database(settings, settings.database_read_url.reveal())
+        self.cache = Cache(
+            connect(settings.cache_redis_url.reveal(), size=50, timeout=CACHE_SECONDS),
+            settings.cache_ttl,
+        )
+        self._arq = queue.connect(connect(settings.redis_url.reveal()).connection_pool)
+        self._hub = Hub(self.database, self.cache)
+        directory = Directory(self.database)
+        self.callers = Callers(self.database, directory)
+        self._streams = Streams(self.callers, deps.rhythm)
+        jobs = Jobs(self.database, self._streams)
+        asked = Queue(self._arq)
+        keys = settings.token_encryption_keys
+        self.resources: Sequence[object] = (
+            Conversations(self.database, self._replica, directory, self.cache),
+            Live(directory, self._hub, self._streams),
+            Syncs(self.database, directory, asked, jobs),
+            jobs,
+            Pages(
+                self.database,
+                directory,
+                jobs,
+                asked,
+                self.cache,
+                KeyRing(keys) if keys else None,
+                sync_interval=settings.sync_interval,
+            ),
+            Sessions(self.database),
+        )
+
+    async def run(self, _: web.Application) -> AsyncIterator[None]:
+        """Keep the feed flowing, and close what was opened."""
+        hub = asyncio.create_task(self._hub.run(), name="hub")
+        yield
+        hub.cancel()
+        with suppress(asyncio.CancelledError):
+            await hub
+        await self.cache.aclose()
+        await self._arq.aclose()
+        await self.database.close()
+        await self._replica.close()
+
+    async def end_streams(self, _: web.Application) -> None:
+        """End what would otherwise hold the shutdown up."""
+        self._streams.close()
+
+
+def setup_api(app: web.Application, deps: Deps) -> Api:
+    """Put the API under `/api/` of an application, whose own routes there come first."""
+    api = Api(deps)
+    sub = web.Application(middlewares=[_answer_errors])
+    for route in routes_of(api.resources):
+        sub.router.add_route(route.method, route.path, serve(route, api.callers))
+    sub.on_response_prepare.append(_dress)
+    sub.on_shutdown.append(api.end_streams)
+    sub.cleanup_ctx.append(api.run)
+    app.add_subapp("/api/", sub)
+    return api
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Exception as error:
+        # Whatever it is, the client is told in one form.
+        return problems.response(problems.explain(error))
+
+
+async def _dress(_: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _database(settings: Settings, dsn: str) -> Database:
+    return Database(
+        dsn,
+        low=settings.database_pool_min,
+        high=settings.database_pool_max,
+        timeout=QUERY_SECONDS,
+    )

@@ -1,0 +1,190 @@
+"""The change feed as it happens: one reader a process, many clients."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from redis.exceptions import RedisError
+
+from ingress.api.shapes import LiveChange
+from ingress.api.streams import event
+from shared import log
+from shared.cache import Cache
+from shared.errors import PagewireError
+from shared.store import feed
+from shared.store.database import Database, is_transient
+from shared.store.feed import FeedChange, Forgotten, Look
+
+_log = log.get(__name__)
+
+TICK = 0.05
+"""Seconds: changes of one tick go out as one write."""
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at the feed when nothing is announced; most an unannounced change waits."""
+
+MOST = 1000
+"""Changes a client may have missed, or one look may find; whoever misses more reloads."""
+
+PENDING_BYTES = 256 << 10
+"""What may wait for a client that is slow to read; it then reloads instead."""
+
+_RESET = event("reset", b"{}")
+_TURN = 50  # clients served before others get their turn on the event loop
+
+
+class Client:
+    """What waits for one stream; `pages` are the ids of the Pages it sees, None for all."""
+
+    def __init__(self, pages: frozenset[str] | None) -> None:
+        self.pages = pages
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._something = asyncio.Event()
+
+    def offer(self, frames: bytes) -> None:
+        """Have the stream send frames; when it lags too far behind, have it reload instead."""
+        if self._size + len(frames) > PENDING_BYTES:
+            self._pending, self._size, frames = [], 0, _RESET
+        self._pending.append(frames)
+        self._size += len(frames)
+        self._something.set()
+
+    async def frames(self) -> bytes | None:
+        """Wait for frames, and return all there are."""
+        await self._something.wait()
+        self._something.clear()
+        frames = b"".join(self._pending)
+        self._pending, self._size = [], 0
+        return frames
+
+
+class Hub:
+    """Reads the feed and hands each change to the clients it concerns.
+
+    An announcement only says that there is something to read. What nobody announced, because its
+    writer died or could not reach Redis, is found by looking every second; the cache is told of it
+    here.
+    """
+
+    def __init__(self, database: Database, cache: Cache) -> None:
+        self._database = database
+        self._cache = cache
+        self._clients: set[Client] = set()
+        self._announced: dict[UUID, float] = {}
+        self._something = asyncio.Event()
+        self._position: str | None = None
+
+    async def run(self) -> None:
+        """Read until cancelled, whatever happens to Postgres and Redis."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="hub-listen")
+            tasks.create_task(self._read(), name="hub-read")
+
+    def join(self, client: Client) -> None:
+        """Let a client have what becomes visible from now on."""
+        self._clients.add(client)
+
+    def leave(self, client: Client) -> None:
+        """Let a client go."""
+        self._clients.discard(client)
+
+    async def missed(self, pages: Sequence[str] | None, last_event_id: str | None) -> bytes:
+        """Return the frames since a client's last one; for a new client, only where it stands."""
+        if last_event_id is None:
+            return b"id: %s\n\n" % feed.safe(await feed.now(self._database)).encode()
+        try:
+            position = feed.resumed(last_event_id)
+            look = await feed.since(self._database, pages, position, most=MOST)
+        except Forgotten:
+            return event("reset", b"{}", feed.safe(await feed.now(self._database)))
+        if look.more:
+            return event("reset", b"{}", feed.safe(look.position))
+        return b"".join(_frame(change, look) for change in look.changes)
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                async for conversations in self._cache.announcements():
+                    if conversations:
+                        self._announced |= dict.fromkeys(conversations, time.monotonic())
+                        self._something.set()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _read(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._something.clear()
+            try:
+                await self._look()
+            except Exception as error:
+                if not (isinstance(error, PagewireError) or is_transient(error)):
+                    raise
+                _log.warning("feed_unreadable", error=type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(began + TICK - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._something.wait()
+
+    async def _look(self) -> None:
+        if self._position is None:
+            self._position = await feed.now(self._database)
+        try:
+            look = await feed.since(self._database, None, self._position, most=MOST)
+        except Forgotten:
+            self._position = None
+            await self._reset()
+            return
+        if look.more:
+            await self._reset()
+        else:
+            await self._forget_unannounced(look.changes)
+            await self._deliver(look)
+        self._position = look.position
+
+    async def _reset(self) -> None:
+        """Too much happened to tell one by one: everybody reads anew."""
+        await self._cache.renew()
+        for client in self._clients:
+            client.offer(_RESET)
+
+    async def _forget_unannounced(self, changes: Sequence[FeedChange]) -> None:
+        unannounced = [
+            change for change in changes if not self._announced.pop(change.conversation_id, None)
+        ]
+        if unannounced:
+            await self._cache.forget(unannounced)
+        fresh = time.monotonic() - LOOK_EVERY
+        self._announced = {one: at for one, at in self._announced.items() if at > fresh}
+
+    async def _deliver(self, look: Look) -> None:
+        """Format each change once, join once for all who see the same Pages, wake the streams."""
+        if not look.changes:
+            return
+        frames = [(change.page_id, _frame(change, look)) for change in look.changes]
+        joined: dict[frozenset[str] | None, bytes] = {}
+        for turn, client in enumerate(tuple(self._clients)):
+            pages = client.pages
+            if pages not in joined:
+                joined[pages] = b"".join(
+                    frame for page_id, frame in frames if pages is None or page_id in pages
+                )
+            if joined[pages]:
+                client.offer(joined[pages])
+            if turn % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+
+
+def _frame(change: FeedChange, look: Look) -> bytes:
+    told = LiveChange(
+        conversation_id=change.conversation_id,
+        page_id=change.page_id,
+        participant_id=change.participant_id,
+        kinds=change.kinds,
+        at=change.at,
+    )
+    return event("change", msgspec.json.encode(told), feed.safe(look.position))
