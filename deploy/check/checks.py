@@ -15,7 +15,7 @@ from deploy.check.tools import Finding, find, run
 DEPLOY = REPOSITORY / "deploy"
 
 EXPOSURE = 1.5
-"""The most that `systemd-analyze security` may say of a unit, of 10; 0 would be no network at all."""
+"""The most `systemd-analyze security` may say of a unit, of 10; 0 would be without a network."""
 
 KUBERNETES = ("1.31", "1.34", "1.37")
 
@@ -42,20 +42,20 @@ class Check:
     judge: Callable[[Path], object]
 
 
-def dockerfile(work: Path) -> None:
+def _dockerfile(work: Path) -> None:
     run("hadolint", DEPLOY / "Dockerfile", cwd=work)
 
 
-def compose(work: Path) -> None:
+def _compose(work: Path) -> None:
     schema = ("--builtin-schema", "vendor.compose-spec")
     run("check-jsonschema", *schema, DEPLOY / "compose.yaml", cwd=work)
 
 
-def yaml(work: Path) -> None:
+def _yaml(work: Path) -> None:
     run("yamllint", "--strict", "-d", _YAML, DEPLOY, cwd=work)
 
 
-def kubernetes(work: Path) -> None:
+def _kubernetes(work: Path) -> None:
     """Both the overlay as it is and the one that scales on the backlog."""
     for name in ("kubernetes", "postgres"):
         shutil.copytree(DEPLOY / name, work / name)
@@ -73,7 +73,7 @@ def kubernetes(work: Path) -> None:
             run("kubernetes-validate", *judge, rendered, cwd=work)
 
 
-def systemd(work: Path) -> None:
+def _systemd(work: Path) -> None:
     units, system = work / "etc/systemd/system", work / "usr/lib/systemd/system"
     shutil.copytree(DEPLOY / "systemd", units)
     system.mkdir(parents=True)
@@ -89,7 +89,7 @@ def systemd(work: Path) -> None:
         run("systemd-analyze", "security", "--offline=true", root, threshold, name, cwd=work)
 
 
-def nginx(work: Path) -> None:
+def _nginx(work: Path) -> None:
     key, certificate = work / "key.pem", work / "certificate.pem"
     subject = ("-subj", "/CN=example.com", "-days", "2")
     made = ("-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate)
@@ -109,14 +109,14 @@ def nginx(work: Path) -> None:
     run("gixy", "--skips", "proxy_buffering_off", main, cwd=work)
 
 
-def prometheus(work: Path) -> None:
+def _prometheus(work: Path) -> None:
     folder = DEPLOY / "prometheus"
     run("promtool", "check", "config", "--lint-fatal", folder / "prometheus.yml", cwd=work)
     run("promtool", "check", "rules", "--lint-fatal", folder / "alerts.yml", cwd=work)
     run("promtool", "test", "rules", folder / "alerts_test.yml", cwd=work)
 
 
-def grafana(work: Path) -> None:
+def _grafana(work: Path) -> None:
     """Each expression of a dashboard, as the rule it could be."""
     rules = [
         {"record": f"panel:{number}", "expr": expression}
@@ -141,21 +141,21 @@ def expressions(dashboard: Any) -> Iterator[str]:
             yield from expressions(part)
 
 
-def shell(work: Path) -> None:
+def _shell(work: Path) -> None:
     run("shellcheck", DEPLOY / "redis/start", REPOSITORY / ".ci/run", cwd=work)
 
 
 CHECKS = (
-    Check("Dockerfile", ("hadolint",), dockerfile),
+    Check("Dockerfile", ("hadolint",), _dockerfile),
     Check("what the Dockerfile builds", ("git",), image.build),
-    Check("compose.yaml", ("check-jsonschema",), compose),
-    Check("kubernetes/", ("kubectl", "kubernetes-validate"), kubernetes),
-    Check("systemd/", ("systemd-analyze",), systemd),
-    Check("nginx/", ("nginx", "openssl", "gixy"), nginx),
-    Check("prometheus/", ("promtool",), prometheus),
-    Check("grafana/", ("promtool",), grafana),
-    Check("YAML", ("yamllint",), yaml),
-    Check("shell scripts", ("shellcheck",), shell),
+    Check("compose.yaml", ("check-jsonschema",), _compose),
+    Check("kubernetes/", ("kubectl", "kubernetes-validate"), _kubernetes),
+    Check("systemd/", ("systemd-analyze",), _systemd),
+    Check("nginx/", ("nginx", "openssl", "gixy"), _nginx),
+    Check("prometheus/", ("promtool",), _prometheus),
+    Check("grafana/", ("promtool",), _grafana),
+    Check("YAML", ("yamllint",), _yaml),
+    Check("shell scripts", ("shellcheck",), _shell),
 )
 
 GET = {
