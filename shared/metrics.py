@@ -76,6 +76,7 @@ visible_seconds = Histogram(
     ["stage"],
     buckets=_LATENCY,
 )
+dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by reason", ["reason"])
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(
