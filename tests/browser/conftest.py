@@ -118,26 +118,27 @@ async def world(
         verify_token=VERIFY_TOKEN,
         webhook_url=stack.url + "/api/webhook",
     )
-    async with Simulator(config) as facebook:
-        async with running(stack):
-            keys = {
-                scope: (await stack.command("key", "create", "--scope", scope))["key"]
-                for scope in ("admin", "read")
-            }
-            world = World(stack, facebook, keys)
-            for page in facebook.truth.pages.values():
-                await stack.command(
-                    *("page", "add", page.id, "--name", page.name),
-                    PAGE_ACCESS_TOKEN=facebook.tokens.of_page[page.id],
-                )
-            await stack.command("sync", "--all", "--full", "--wait")
-            yield world
+    async with Simulator(config) as facebook, running(stack):
+        keys = {
+            scope: (await stack.command("key", "create", "--scope", scope))["key"]
+            for scope in ("admin", "read")
+        }
+        world = World(stack, facebook, keys)
+        for page in facebook.truth.pages.values():
+            await stack.command(
+                *("page", "add", page.id, "--name", page.name),
+                PAGE_ACCESS_TOKEN=facebook.tokens.of_page[page.id],
+            )
+        await stack.command("sync", "--all", "--full", "--wait")
+        yield world
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, or the machine's own Chrome."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if program is None:
         pytest.skip("there is no Chromium: apt-get install chromium")
     async with async_playwright() as playwright:

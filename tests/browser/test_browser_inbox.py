@@ -195,9 +195,7 @@ async def test_a_tag_can_be_added_filtered_by_and_removed(visit: Visit, world: W
     assert not active
 
 
-async def test_labels_of_facebook_are_shown_but_not_offered_for_change(
-    visit: Visit, world: World
-):
+async def test_labels_of_facebook_are_shown_but_not_offered_for_change(visit: Visit, world: World):
     of = next(
         one
         for one in world.facebook.truth.pages[world.pages[0]].conversations()
