@@ -265,9 +265,10 @@ async def test_under_a_private_folder_postgres_keeps_its_data_where_it_can_reach
     private.mkdir(mode=0o700)
     before = os.umask(umask)
     try:
-        with servers.postgres_server(private, durable=False) as server:
-            with servers._running(server.program):
-                assert await _execute(server.url, "select 1") == 1
+        with contextlib.ExitStack() as running:
+            server = running.enter_context(servers.postgres_server(private, durable=False))
+            running.enter_context(servers._running(server.program))
+            assert await _execute(server.url, "select 1") == 1
     finally:
         os.umask(before)
     assert private not in server.data.parents
