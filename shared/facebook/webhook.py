@@ -26,7 +26,7 @@ MAX_DEPTH = 64
 """Facebook nests about ten deep. A limit of our own gives the same answer on every stack."""
 
 _PLATFORMS: dict[str, Platform] = {"page": "messenger", "instagram": "instagram"}
-_LISTS = ("messaging", "standby", "changes", "changed_fields")
+_LISTS = frozenset({"messaging", "standby", "changes", "changed_fields"})
 _IN_SECONDS = frozenset({"changes", "changed_fields"})
 """Lists whose items have no time but `entry.time`, and have that in seconds."""
 
@@ -43,7 +43,11 @@ def parse(body: bytes, received_ms: int) -> list[Item | Rejected]:
     missing, is no time, or lies more than a day ahead.
     """
     results: list[Item | Rejected] = []
-    for piece in _compact(body) or _carefully(body):
+    try:
+        pieces = _compact(body)
+    except UNREADABLE:
+        pieces = _carefully(body)
+    for piece in pieces:
         if isinstance(piece, Rejected):
             results.append(piece)
         else:
@@ -80,49 +84,45 @@ _Piece: TypeAlias = _List | Rejected
 # --- a body as Facebook writes it -------------------------------------------------------------
 
 
-class _Entry(Struct, forbid_unknown_fields=True):
-    id: str
-    time: int
-    messaging: list[Raw] | None = None
-    standby: list[Raw] | None = None
-    changes: list[Raw] | None = None
-    changed_fields: list[Raw] | None = None
-
-
-class _Envelope(Struct, forbid_unknown_fields=True):
+class _Envelope(Struct):
     object: str
-    entry: list[_Entry]
+    entry: list[dict[str, Raw]]
 
 
 _envelope = msgspec.json.Decoder(_Envelope).decode
+_raws = msgspec.json.Decoder(list[Raw]).decode
 
 
-def _compact(body: bytes) -> list[_Piece] | None:
-    """Cut a body in the form Facebook writes; `None` for any other, however slightly other.
+def _compact(body: bytes) -> list[_Piece]:
+    """Cut a body in the form Facebook writes; raises one of `UNREADABLE` for any other.
 
-    What this does not see (spaces, doubles, escaped ids) would make the body longer than what
-    it saw: the lengths must add up.
+    What a decoder drops, such as the first of two members of one name, makes the body longer
+    than what it returns: the lengths must add up.
     """
-    try:
-        envelope = _envelope(body)
-    except UNREADABLE:
-        return None
+    envelope = _envelope(body)
     name = _id(envelope.object)
     opening = b'{"object":"%b","entry":[' % envelope.object.encode()
-    length = len(opening) + len(envelope.entry) + 1
+    length = len(opening) + 2 * len(envelope.entry) + 1
     pieces: list[_Piece] = []
     for entry in envelope.entry:
-        before = b'%b{"id":"%b","time":%d,' % (opening, entry.id.encode(), entry.time)
-        length += len(before) - len(opening)
-        page_id = _id(entry.id)
-        for key in _LISTS:
-            raws: list[Raw] | None = getattr(entry, key)
-            if raws:
-                items = [bytes(raw) for raw in raws]
+        before, lists = opening + b"{", []
+        for key, value in entry.items():
+            length += len(key) + len(value) + 4
+            if key in _LISTS:
+                lists.append(key)
+            else:
+                before += b'"%b":%b,' % (key.encode(), value)
+        page_id, time = _id(_scalar(entry.get("id"))), _scalar(entry.get("time"))
+        counted = len(pieces)
+        for key in lists:
+            if items := [bytes(item) for item in _raws(entry[key])]:
                 begun = b'%b"%b":[' % (before, key.encode())
-                length += len(begun) - len(before) + sum(map(len, items)) + len(items) + 1
-                pieces.append(_List(name, page_id, key, entry.time, begun, items))
-    return pieces if length == len(body) else None
+                pieces.append(_List(name, page_id, key, time, begun, items))
+        if len(pieces) == counted:
+            raise ValueError("an entry without items")
+    if length != len(body):
+        raise ValueError("a body in another form")
+    return pieces
 
 
 # --- a body in any other form -----------------------------------------------------------------
@@ -167,12 +167,13 @@ def _entry(opening: bytes, name: str | None, entry: bytes, closing: bytes) -> li
     given = _whole(members)
     page_id, time = _id(_scalar(given.get("id"))), _scalar(given.get("time"))
     before = opening + b"{"
+    lists = _lists(members)
     for key, value in given.items():
-        if not _is_list(key, value):
+        if key not in lists:
             before += encode(key) + b":" + value + b","
     pieces: list[_Piece] = []
     for key, value in members.parts:
-        if _is_list(key, value):
+        if key in lists:
             begun = before + encode(key) + b":"
             pieces += _cut(_List(name, page_id, key, time, begun, []), value)
     if not pieces:
@@ -185,8 +186,7 @@ def _cut(begun: _List, value: bytes) -> list[_Piece]:
     """Cut a list, `begun` up to its bracket, into its items."""
     array = scan.elements(value)
     if array is None:
-        wrong = begun.rejected(value + b"}]}", "the list is not an array")
-        return [] if value == b"null" else [wrong]
+        return [begun.rejected(value + b"}]}", "the list is not an array")]
     cut = array.rest is None
     if not array.parts and not cut:
         return _leftover([array.rest])
@@ -199,9 +199,15 @@ def _whole(members: scan.Members) -> dict[str, bytes]:
     return dict(members.parts if members.rest is not None else members.parts[:-1])
 
 
-def _is_list(key: str, value: bytes) -> bool:
-    """Whether a member of an entry holds items; an array of another name may be a new kind."""
-    return key in _LISTS or (value.startswith(b"[") and key not in {"id", "time"})
+def _lists(entry: scan.Members) -> set[str]:
+    """Return which members of an entry hold items.
+
+    An entry has one list; arrays beside it, as `hop_context`, tell of its way. Alone, an array
+    whose name we do not know may be a new kind of list.
+    """
+    known = {key for key, value in entry.parts if key in _LISTS and value != b"null"}
+    arrays = {key for key, value in entry.parts if value.startswith(b"[")}
+    return known or arrays - {"id", "time"}
 
 
 def _leftover(parts: list[bytes | None]) -> list[_Piece]:
@@ -209,7 +215,7 @@ def _leftover(parts: list[bytes | None]) -> list[_Piece]:
     return [Rejected(reason="unreadable", error=error, raw=part) for part in parts if part]
 
 
-def _scalar(raw: bytes | None) -> Any:
+def _scalar(raw: bytes | Raw | None) -> Any:
     try:
         return None if raw is None else _strict(raw)
     except UNREADABLE:

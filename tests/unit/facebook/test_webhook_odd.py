@@ -324,7 +324,9 @@ def test_an_edit_count_that_is_none_is_only_kept() -> None:
     for count in (-1, 2**31, 10**30, "many", None, {}):
         told = {"sender": {"id": "1"}, "message_edit": {"mid": "m_1", "num_edit": count}}
         (result,) = read(body(entry(json.dumps(told))))
-        assert [type(event) for event in result.events] == [Notice]  # type: ignore[union-attr]
+        (event,) = result.events  # type: ignore[union-attr]
+        assert isinstance(event, Notice)
+        assert not event.understood
 
 
 # --- the envelope
@@ -404,6 +406,15 @@ def test_what_else_an_entry_says_is_kept_with_each_item() -> None:
     )
     (result,) = read(raw)
     assert b'"uid":"77"' in result.raw
+
+
+@pytest.mark.parametrize("context", ['[{"app_id":12,"metadata":""}]', '{"app_id":12}', "[]"])
+def test_the_way_an_entry_came_is_no_item(context: str) -> None:
+    told = entry(item(1))[:-1] + f',"hop_context":{context}}}'
+    (result,) = read(body(told))
+    assert mids([result]) == ["m_1"]
+    assert f'"hop_context":{context}'.encode() in result.raw
+    assert webhook._compact(body(told)) == webhook._carefully(body(told))
 
 
 @pytest.mark.parametrize("name", ["null", '""', "{}", "true", '"' + "x" * 600 + '"'])
