@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.events import Edit, Item, Message, Notice, Rejected
-from shared.facebook import webhook
+from shared.facebook import envelope
 from shared.facebook.webhook import MAX_DEPTH, parse
 
 NOW = 1718479196000
@@ -414,7 +414,7 @@ def test_the_way_an_entry_came_is_no_item(context: str) -> None:
     (result,) = read(body(told))
     assert mids([result]) == ["m_1"]
     assert f'"hop_context":{context}'.encode() in result.raw
-    assert webhook._compact(body(told)) == webhook._carefully(body(told))
+    assert envelope._compact(body(told)) == envelope._carefully(body(told))
 
 
 @pytest.mark.parametrize("name", ["null", '""', "{}", "true", '"' + "x" * 600 + '"'])
@@ -490,7 +490,7 @@ def test_the_form_facebook_writes_is_read_the_quick_way() -> None:
     raw = body(
         entry(item(1), item(2)), entry(item(3), channel="standby"), entry(item(4), page='"1002"')
     )
-    quickly, carefully = webhook._compact(raw), webhook._carefully(raw)
+    quickly, carefully = envelope._compact(raw), envelope._carefully(raw)
     assert quickly == carefully
 
 
