@@ -234,7 +234,11 @@ async def test_every_kind_of_attachment_is_shown_as_what_it_is(visit: Visit, wor
         {"type": "video", "payload": {"url": f"{cdn}/film.mp4"}},
         {"type": "audio", "payload": {"url": f"{cdn}/voice.mp3"}},
         {"type": "file", "payload": {"url": f"{cdn}/bill.pdf"}, "name": "bill.pdf"},
-        {"type": "location", "title": "The harbour", "payload": {"coordinates": {"lat": 59.9, "long": 10.7}}},
+        {
+            "type": "location",
+            "title": "The harbour",
+            "payload": {"coordinates": {"lat": 59.9, "long": 10.7}},
+        },
         {"type": "fallback", "title": "Ten huts", "payload": {"url": "https://example.org/huts"}},
         {"type": "hologram", "payload": {"url": "javascript:alert(1)"}},
     ]  # fmt: skip
