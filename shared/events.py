@@ -34,9 +34,12 @@ class Message(Struct, frozen=True, kw_only=True, tag=True):
 
     `attachments` and `extra` are canonical JSON (keys sorted, compact): an array of our
     attachment objects, and what else came with the message (quick reply, referral, commands,
-    metadata, story, postback payload, `sanitised`). `None` always means "not told".
-    `as_of_ms` dates the content: the event's own time, or the Graph reply's less a minute.
-    `exact` is true where `sent_ms` has milliseconds (webhooks), false for Graph's seconds.
+    metadata, story, postback payload, `sanitised`: its text was damaged and mended,
+    `time_corrected`: it had no usable time, `sent_ms` is when we received it). `None` always
+    means "not told". `as_of_ms` dates the content: the event's own time, or the Graph reply's
+    less a minute; 0 where the time was corrected, so that a redelivery outdoes nothing.
+    `exact` is true where `sent_ms` has milliseconds (webhooks), false for Graph's seconds and
+    for a corrected time.
     """
 
     platform: Platform
@@ -178,8 +181,9 @@ Event: TypeAlias = (
 class Item(Struct, frozen=True, kw_only=True):
     """One raw element of a webhook body that was understood: its bytes and what they say.
 
-    `identity` is a 16-byte digest of (object, page, channel, canonical bytes): a redelivery has
-    the same one.
+    `raw` is a webhook body with this item alone: parsing it gives this `Item` again. `identity`
+    is a 16-byte digest of (object, page, channel, canonical bytes; for `changes` and
+    `changed_fields` also `entry.time`): a redelivery has the same one.
     """
 
     object: str
@@ -195,7 +199,8 @@ class Rejected(Struct, frozen=True, kw_only=True):
     """Bytes nobody could make sense of, kept with the reason for a person to look at.
 
     `reason` is one of the words of the `dead_letters` table (`unreadable`, `unknown_object`, …);
-    `error` says what was wrong without quoting content.
+    `error` says what was wrong without quoting content. `raw` can be parsed again, for the same
+    answer while nothing has changed.
     """
 
     reason: str

@@ -13,8 +13,52 @@ _LATENCY = (
 webhook_requests = Counter(
     "pagewire_webhook_requests", "Webhook requests by how they were answered", ["answer"]
 )
+webhook_signed = Counter(
+    "pagewire_webhook_signed",
+    "Webhooks by which of FACEBOOK_APP_SECRET's list signed them, from 0",
+    ["secret"],
+)
 webhook_seconds = Histogram(
     "pagewire_webhook_seconds", "From the request's first byte to its 200", buckets=_LATENCY
+)
+
+backlog_entries = Counter(
+    "pagewire_backlog_entries", "Entries an ingress made durable, by keeper", ["keeper"]
+)
+backlog_refusals = Counter(
+    "pagewire_backlog_refusals", "Entries a keeper refused or was too slow for", ["keeper"]
+)
+backlog_usable = Gauge(
+    "pagewire_backlog_usable",
+    "1 while entries are offered to this keeper",
+    ["keeper"],
+    multiprocess_mode="livemin",
+)
+backlog_batch = Histogram(
+    "pagewire_backlog_batch",
+    "Envelopes stored together as one entry",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
+backlog_unapplied = Gauge(
+    "pagewire_backlog_unapplied",
+    "Entries of the stream that no worker has applied yet",
+    multiprocess_mode="livemax",
+)
+backlog_age = Gauge(
+    "pagewire_backlog_oldest_unapplied_seconds",
+    "Age of the oldest entry not applied yet",
+    multiprocess_mode="livemax",
+)
+backlog_resent = Counter(
+    "pagewire_backlog_resent", "Entries sent again to a Redis that came back as another"
+)
+durability_level = Gauge(
+    "pagewire_durability_level",
+    "What an acknowledged webhook in Redis survives: 3 power loss, 2 most of it, 1 a crash, 0 none",
+    multiprocess_mode="livemin",
+)
+gaps = Counter(
+    "pagewire_gaps", "Times recorded in which events may have been missed or lost", ["cause"]
 )
 
 ingest_items = Counter("pagewire_ingest_items", "Webhook items written to the tables")
@@ -32,6 +76,7 @@ visible_seconds = Histogram(
     ["stage"],
     buckets=_LATENCY,
 )
+dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by reason", ["reason"])
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(
@@ -51,4 +96,14 @@ cache_invalidations = Counter(
     ["family"],
 )
 
+graph_answers = Counter(
+    "pagewire_graph_answers",
+    "Answers of the Graph API: Reply, NoneType (left out of a batch), or what they ask us to do",
+    ["answer"],
+)
+sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"])
+pages_unproven = Gauge(
+    "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago"
+)
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
+pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

@@ -171,3 +171,12 @@ class Queue:
             job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **asdict(job)
         )
         return job_id
+
+    async def welcome(self, page: str, *, sync: bool) -> None:
+        """Ask for what waits for the Page with Facebook's id `page`: its webhooks, and a sync."""
+        waiting = ApplyWaiting(page=page)
+        await self.put(waiting, queue=NOW)
+        # Who looked a moment ago takes the Page for unknown for another second.
+        await self.put(waiting, after=timedelta(seconds=5))
+        if sync:
+            await self.put(SyncPage(page=page), queue=NOW)

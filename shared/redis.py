@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 _SENTINEL_PORT = 26379
 
@@ -31,6 +32,15 @@ def connect(url: str, *, size: int = 10, timeout: float = 2.0) -> Redis:
     return Redis.from_pool(pool)
 
 
+class _SentinelPool(SentinelConnectionPool):
+    """A pool that also closes the connections over which it asked for the master."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
 def _through_sentinel(url: str, size: int, limits: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -42,6 +52,7 @@ def _through_sentinel(url: str, size: int, limits: dict[str, Any]) -> Redis:
     manager = Sentinel(sentinels, sentinel_kwargs=limits)  # type: ignore[no-untyped-call]
     master = manager.master_for(
         parts.path.strip("/"),
+        connection_pool_class=_SentinelPool,
         username=unquote(user) or None,
         password=unquote(password) or None,
         db=int(dict(parse_qsl(parts.query)).get("db", 0)),

@@ -37,6 +37,9 @@ Work: TypeAlias = Callable[[Any], Awaitable[Outcome | None]]
 
 EVERY: dict[str, timedelta] = {
     "ingest": timedelta(seconds=10),
+    "schedule": timedelta(seconds=15),
+    "runs": timedelta(seconds=10),
+    "watch": timedelta(minutes=1),
     "trim": timedelta(seconds=30),
     "waiting": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),

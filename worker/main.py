@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -23,8 +23,22 @@ from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache
 from shared.config import Settings
-from shared.queue import LATER, NOW, ApplyWaiting, Job, Queue, RetryDead
+from shared.crypto import KeyRing
+from shared.facebook.client import connected
+from shared.facebook.limits import Budget
+from shared.queue import (
+    LATER,
+    NOW,
+    ApplyWaiting,
+    Job,
+    Queue,
+    RetryDead,
+    SyncAll,
+    SyncPage,
+    SyncStep,
+)
 from shared.redis import connect
+from shared.store import feed, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
@@ -33,11 +47,27 @@ from worker.effects import Effects
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
+from worker.numbers import Numbers
 from worker.slot import Slot
+from worker.sync.asking import Graph
+from worker.sync.modes import SyncModes
+from worker.sync.step import Tools
+from worker.sync.storing import Storing
+from worker.sync.watch import Watch
+from worker.syncs import Syncs
 from worker.writing import Writer
 
 Only: TypeAlias = Literal["ingest", "jobs"] | None
-WANTS = ("database_url", "redis_url", "facebook_app_secrets", "token_encryption_keys")
+WANTS = (
+    "database_url",
+    "redis_url",
+    "facebook_app_id",
+    "facebook_app_secrets",
+    "token_encryption_keys",
+)
+
+RUNS_KEPT = timedelta(days=30)
+"""How long the rows of ended syncs are kept for a person to look at."""
 
 GRACE = 8
 """Seconds a stop waits for jobs; what is cut off then runs again elsewhere."""
@@ -50,6 +80,7 @@ class Parts(Struct, frozen=True):
     ingests: dict[str, Ingest]
     jobs: Jobs
     arq: ArqRedis
+    numbers: Numbers | None
 
 
 @asynccontextmanager
@@ -68,22 +99,43 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(database.close)
         cache = Cache(connect(settings.cache_redis_url.reveal()))
         stack.push_async_callback(cache.aclose)
-        reader = StreamReader(redis_url, slot.name)
-        stack.push_async_callback(reader.aclose)
-        stream = Stream(connect(redis_url))
-        stack.push_async_callback(stream.aclose)
         pool = await open_pool(database_url, size=2, patience=5.0)
         stack.push_async_callback(pool.close)
+        stream = Stream(connect(redis_url))
+        stack.push_async_callback(stream.aclose)
+        reader = StreamReader(redis_url, slot.name)
+        stack.push_async_callback(reader.aclose)
         arq = queue.connect(connect(redis_url, size=20).connection_pool)
         stack.push_async_callback(arq.aclose)
+        budget_redis = connect(redis_url)
+        stack.push_async_callback(budget_redis.aclose)
+        client = await stack.enter_async_context(
+            connected(
+                url=settings.graph_api_url,
+                version=settings.graph_api_version,
+                app_id=settings.facebook_app_id,
+                app_secret=settings.facebook_app_secrets[0],
+            )
+        )
 
-        writer = Writer(database, KnownPages(database), Effects(cache))
+        effects = Effects(cache)
+        writer = Writer(database, KnownPages(database), effects)
         ingests = {
             "stream": Ingest(reader, writer),
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
-
-        letters = Letters(database, Inbox(pool, patience=5.0), Queue(arq))
+        graph = Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second))
+        keys, asked = KeyRing(settings.token_encryption_keys), Queue(arq)
+        tools = Tools(
+            database=database,
+            graph=graph,
+            keys=keys,
+            storing=Storing(database, effects),
+            modes=SyncModes(database, settings),
+        )
+        watch = Watch(database, graph, keys, settings.facebook_app_id)
+        syncs = Syncs(tools, asked, watch, settings)
+        letters = Letters(database, Inbox(pool, patience=5.0), asked)
 
         async def sweep() -> None:
             for ingest in ingests.values():
@@ -91,6 +143,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
 
         async def upkeep() -> None:
             await keep_partitions(database, settings.raw_retention)
+            await feed.forget(database)
+            await runs.forget(database, RUNS_KEPT)
 
         async def apply_waiting(job: ApplyWaiting) -> None:
             await letters.apply_waiting(job.page)
@@ -98,14 +152,30 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         async def retry_dead(job: RetryDead) -> None:
             await letters.retry(job)
 
-        works: dict[type[Job], Work] = {ApplyWaiting: apply_waiting, RetryDead: retry_dead}
+        works: dict[type[Job], Work] = {
+            SyncStep: syncs.step,
+            SyncPage: syncs.page,
+            SyncAll: syncs.all,
+            ApplyWaiting: apply_waiting,
+            RetryDead: retry_dead,
+        }
         crons = {
             "ingest": sweep,
             "trim": stream.trim,
+            "schedule": syncs.schedule,
+            "runs": syncs.wake,
+            "watch": syncs.watch,
             "waiting": letters.apply_waiting,
             "upkeep": upkeep,
         }
-        yield Parts(slot=slot.name, ingests=ingests, jobs=Jobs(works, crons, database), arq=arq)
+        port = settings.metrics_port
+        yield Parts(
+            slot=slot.name,
+            ingests=ingests,
+            jobs=Jobs(works, crons, database),
+            arq=arq,
+            numbers=None if port is None else Numbers(settings.ingress_host, port),
+        )
 
 
 async def serve(settings: Settings, only: Only) -> None:
@@ -128,6 +198,8 @@ def tasks(
     if only != "ingest":
         for name in (NOW, LATER):
             running[f"jobs-{name}"] = partial(_serve_queue, parts, name, stop)
+    if parts.numbers:
+        running["numbers"] = partial(parts.numbers.serve, stop)
     return running
 
 

@@ -1,16 +1,16 @@
 """The queue as a command uses it: it asks, workers do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from redis.exceptions import RedisError
 
 from ingress.cli import configuration, show
 from ingress.cli.problem import Problem
-from shared import queue, redis
+from shared import log, queue, redis
+from shared.cache import Cache
 from shared.config import Settings
-from shared.queue import NOW, ApplyWaiting, Queue, SyncPage
+from shared.queue import Queue
 from shared.store.pages import Page
 
 
@@ -32,15 +32,22 @@ async def connected(settings: Settings) -> AsyncIterator[Queue]:
         await client.aclose()
 
 
-async def wake(settings: Settings, page: Page, *, sync: bool) -> None:
-    """Ask for what waits for a Page, or leave it to the workers' sweeps and say so."""
+async def follow(settings: Settings, changed: Iterable[Page] = (), *, sync: bool = False) -> None:
+    """Have everything follow a change of Pages: cached answers, what waited for them, their syncs.
+
+    Without Redis it is left to the workers' sweeps, and that is said.
+    """
+    log.configure("warning", settings.log_format)
     try:
         async with connected(settings) as jobs:
-            waiting = ApplyWaiting(page=page.facebook_page_id)
-            await jobs.put(waiting, queue=NOW)
-            # A worker that looked a moment ago takes the Page for unknown for another second.
-            await jobs.put(waiting, after=timedelta(seconds=5))
-            if sync and settings.sync_interval:
-                await jobs.put(SyncPage(page=page.facebook_page_id), queue=NOW)
+            for page in changed:
+                await jobs.welcome(
+                    page.facebook_page_id, sync=sync and bool(settings.sync_interval)
+                )
     except Problem as problem:
-        show.note(f"The Page is stored, and goes on once Redis is back:\n{problem}")
+        show.note(f"What is stored stays so, and goes on once Redis is back:\n{problem}")
+        return
+    # Answers show the names and states of Pages.
+    cache = Cache(redis.connect(settings.cache_redis_url.reveal(), size=1))
+    await cache.renew()
+    await cache.aclose()

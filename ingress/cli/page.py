@@ -1,36 +1,31 @@
 """`pagewire page …`: which Pages there are, and what may be done with them."""
 
 import asyncio
-import os
 import re
-import sys
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from msgspec.structs import asdict
 
-from ingress.cli import configuration, postgres, show
-from ingress.cli.problem import INSTEAD, USAGE, Problem
+from ingress.cli import configuration, postgres, show, tokens
+from ingress.cli.importing import import_
+from ingress.cli.problem import INSTEAD
+from ingress.cli.subscribing import subscribe
+from ingress.cli.which import ThisPage
 from shared.config import Secret
 from shared.store import pages
 from shared.store.pages import Page
 
 app = App(name="page", help="Add, list, stop and remove Pages.")
-
-MAX_TOKEN = 4096
-"""Bytes; Facebook's longest seen is about 250. More is some other file."""
+app.command(import_, name="import")
+app.command(subscribe)
 
 
 def _is_facebook_id(_: object, value: str | None) -> None:
     # Facebook's ids are digits today; what it calls an id tomorrow is its own affair.
     if value is not None and not re.fullmatch(r"[0-9A-Za-z_][0-9A-Za-z_.: -]{0,63}", value):
         raise ValueError("An id is at most 64 letters, digits and . : - _ (a token is no id).")
-
-
-AnyPage: TypeAlias = Annotated[
-    str, Parameter(name="PAGE", help="Our id, Facebook's id or its Instagram account's id.")
-]
 
 
 @app.command
@@ -67,7 +62,7 @@ def add(
         pagewire page add 1023456789 --name "Corner shop" --token-file token.txt
     """
     # Read before there is an event loop: within one, Ctrl-C would wait for the input's end.
-    token = _token(token_file)
+    token = tokens.given(token_file)
     asyncio.run(_add(facebook_page_id, name, instagram, token, as_json=as_json))
 
 
@@ -93,7 +88,7 @@ async def _add(
         show.note(f"There is no token: webhooks are kept, nothing is synced. {INSTEAD}")
     from ingress.cli import jobs
 
-    await jobs.wake(settings, page, sync=can_sync)
+    await jobs.follow(settings, [page], sync=can_sync)
     if as_json:
         show.json(page)
     else:
@@ -110,27 +105,11 @@ async def list_(*, as_json: show.AsJson = False) -> None:
     """
     async with postgres.connected() as database:
         found = await pages.listing(database)
-    if as_json:
-        show.json(found)
-        return
-    show.table(
-        (
-            {
-                "name": page.name,
-                "status": page.status,
-                "last synced": page.last_synced_at,
-                "facebook id": page.facebook_page_id,
-                "instagram id": page.instagram_id,
-                "id": page.id,
-            }
-            for page in found
-        ),
-        empty="There is no Page yet: `pagewire page add`.",
-    )
+    show.pages(found, as_json=as_json, empty="There is no Page yet: `pagewire page add`.")
 
 
 @app.command(name="show")
-async def show_(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def show_(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Show one Page.
 
     For example:
@@ -143,20 +122,24 @@ async def show_(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
 
 
 @app.command
-async def pause(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def pause(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Stop a Page's syncs until it is resumed; its webhooks are still kept.
 
     For example:
 
         pagewire page pause 1023456789
     """
-    async with postgres.connected() as database:
+    from ingress.cli import jobs
+
+    settings = configuration.settings("database_url")
+    async with postgres.connected(settings) as database:
         found = await pages.pause(database, (await pages.find(database, page)).id)
+    await jobs.follow(settings)
     _print(found, as_json=as_json)
 
 
 @app.command
-async def resume(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def resume(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Let a paused or parked Page go on, and sync it.
 
     For example:
@@ -168,13 +151,13 @@ async def resume(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
         found = await pages.resume(database, (await pages.find(database, page)).id)
     from ingress.cli import jobs
 
-    await jobs.wake(settings, found, sync=True)
+    await jobs.follow(settings, [found], sync=True)
     _print(found, as_json=as_json)
 
 
 @app.command
 async def remove(
-    page: AnyPage,
+    page: ThisPage,
     /,
     *,
     purge: Annotated[
@@ -188,38 +171,17 @@ async def remove(
 
         pagewire page remove 1023456789
     """
-    async with postgres.connected() as database:
+    from ingress.cli import jobs
+
+    settings = configuration.settings("database_url")
+    async with postgres.connected(settings) as database:
         found = await pages.find(database, page)
         await pages.remove(database, found.id, purge=purge)
+    await jobs.follow(settings)
     if as_json:
         show.json({"id": found.id, "purged": purge})
     else:
         print(f"{'Purged' if purge else 'Removed'} {show.printable(found.name)} ({found.id})")
-
-
-def _token(file: Path | None) -> Secret | None:
-    if file is None:
-        text = os.environ.get("PAGE_ACCESS_TOKEN", "")
-        origin = "PAGE_ACCESS_TOKEN"
-    else:
-        text = _read(file)
-        origin = "standard input" if file == Path("-") else str(file)
-    token = text.strip()
-    if file is None and not token:
-        return None
-    if len(token) > MAX_TOKEN or not re.fullmatch(r"[!-~]+", token):
-        raise Problem(f"There is no token in {origin}.", "It must hold one, and nothing else.")
-    return Secret(token)
-
-
-def _read(file: Path) -> str:
-    try:
-        with sys.stdin.buffer if file == Path("-") else file.open("rb") as opened:
-            return opened.read(MAX_TOKEN + 2).decode("ascii", "replace")
-    except OSError as error:
-        raise Problem(
-            f"The token file {file} cannot be read.", error.strerror or "", INSTEAD, status=USAGE
-        ) from error
 
 
 def _print(page: Page, *, as_json: bool) -> None:

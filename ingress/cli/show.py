@@ -8,12 +8,14 @@ from typing import Annotated, TypeAlias
 import msgspec
 from cyclopts import Parameter
 
+from shared.store.pages import Page
+
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
 def json(value: object) -> None:
     """Print a value as one line of JSON."""
-    print(msgspec.json.encode(value).decode())
+    print(msgspec.json.encode(value).decode(), flush=True)
 
 
 def table(rows: Iterable[Mapping[str, object]], *, empty: str) -> None:
@@ -42,6 +44,27 @@ def facts(pairs: Mapping[str, object]) -> None:
     for name, value in pairs.items():
         grid.add_row(name, cell(value))
     _print(grid)
+
+
+def pages(found: Sequence[Page], *, as_json: bool, empty: str) -> None:
+    """Print Pages; without any say `empty`."""
+    if as_json:
+        json(found)
+        return
+    table(
+        (
+            {
+                "name": page.name,
+                "status": page.status,
+                "last synced": page.last_synced_at,
+                "facebook id": page.facebook_page_id,
+                "instagram id": page.instagram_id,
+                "id": page.id,
+            }
+            for page in found
+        ),
+        empty=empty,
+    )
 
 
 def note(text: str) -> None:

@@ -20,8 +20,8 @@ with candidates as (
     select id, octet_length(entry) as size from webhook_inbox
     where {whose} order by id limit $2 for update skip locked
 ), chosen as (
-    select id from (select id, sum(size) over (order by id) - size as before from candidates) c
-    where before < $3
+    select id from (select id, size, sum(size) over (order by id) as through from candidates) c
+    where through <= $3 or through = size
 )
 update webhook_inbox i
 set claimed_by = $1, claimed_until = now() + $4, starts = starts + 1

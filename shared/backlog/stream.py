@@ -51,22 +51,17 @@ def _text(position: EntryId) -> str:
     return f"{position[0]}-{position[1]}"
 
 
-def _before(position: EntryId) -> EntryId:
-    ms, number = position
-    return (ms, number - 1) if number else (ms - 1, (1 << 64) - 1)
-
-
 class State(Struct, frozen=True, kw_only=True):
     """The stream as one look finds it.
 
-    `run_id` names the server's process and `entries_added` counts within the stream's life:
-    together they tell whether this is still the stream that took our entries. `unapplied` counts
-    the entries some group has not acknowledged. `fullness` is the part of its memory that Redis
-    uses, 0 to 1.
+    `run_id` names the server's process; `first` and `last` are the oldest entry it holds and the
+    newest it ever took. `unapplied` counts the entries some group has not acknowledged.
+    `fullness` is the part of its memory that Redis uses, 0 to 1.
     """
 
     run_id: str
-    entries_added: int
+    first: EntryId | None
+    last: EntryId
     length: int
     unapplied: int
     oldest_unapplied: EntryId | None
@@ -80,10 +75,11 @@ class State(Struct, frozen=True, kw_only=True):
 
 
 class _Progress(Struct, frozen=True):
-    entries_added: int
+    first: EntryId | None
+    last: EntryId
     length: int
     unapplied: int
-    applied_through: EntryId
+    applied_before: EntryId
 
 
 @contextmanager
@@ -133,12 +129,13 @@ class Stream:
         with _answering():
             info = await self._redis.info("server", "memory")  # type: ignore[arg-type]
             progress = await self._progress()
-            oldest = (
-                await self._first_after(progress.applied_through) if progress.unapplied else None
-            )
+            oldest = None
+            if progress.unapplied:
+                oldest = await self._first_from(progress.applied_before)
         return State(
             run_id=info["run_id"],
-            entries_added=progress.entries_added,
+            first=progress.first,
+            last=progress.last,
             length=progress.length,
             unapplied=progress.unapplied,
             oldest_unapplied=oldest,
@@ -152,8 +149,7 @@ class Stream:
         """
         with _answering():
             progress = await self._progress()
-            oldest = await self._first_after((0, 0))
-            if oldest is None:
+            if progress.first is None:
                 return 0
             seconds, _ = await self._redis.time()
             used = await self._redis.memory_usage(KEY, samples=100) or 0
@@ -161,10 +157,10 @@ class Stream:
             if used > REPLAYABLE_BYTES:
                 # No command trims to a size, so cut the same part of the time the entries span:
                 # under a steady load that is right at once, under any other after a few rounds.
-                span = seconds * 1000 - oldest[0]
-                cutoff = max(cutoff, oldest[0] + int(span * (1 - REPLAYABLE_BYTES / used)) + 1)
-            ms, number = progress.applied_through
-            minid = min((cutoff, 0), (ms, number + 1))
+                oldest, _ = progress.first
+                span = seconds * 1000 - oldest
+                cutoff = max(cutoff, oldest + int(span * (1 - REPLAYABLE_BYTES / used)) + 1)
+            minid = min((cutoff, 0), progress.applied_before)
             trimmed: int = await self._redis.xtrim(KEY, minid=_text(minid), approximate=False)
         return trimmed
 
@@ -175,28 +171,32 @@ class Stream:
         except ResponseError as error:
             if "no such key" not in str(error):
                 raise
-            return _Progress(0, 0, 0, (0, 0))
-        added, length = stream["entries-added"], stream["length"]
+            return _Progress(None, (0, 0), 0, 0, (0, 0))
+        length, entry = stream["length"], stream["first-entry"]
+        first = entry_id(entry[0]) if entry else None
+        last = entry_id(stream["last-generated-id"])
         if not groups:
-            return _Progress(added, length, length, (0, 0))
+            return _Progress(first, last, length, length, (0, 0))
         positions = [await self._position(group) for group in groups]
         return _Progress(
-            added,
+            first,
+            last,
             length,
             max(length if count is None else count for count, _ in positions),
-            min(through for _, through in positions),
+            min(before for _, before in positions),
         )
 
     async def _position(self, group: dict[str, Any]) -> tuple[int | None, EntryId]:
-        """Return how many entries a group has not applied (None: unknown), and up to where."""
+        """Return how many entries a group has not applied (None: unknown), and from where on."""
         pending = await self._redis.xpending(KEY, group["name"])
         unapplied = None if group["lag"] is None else group["lag"] + pending["pending"]
         if pending["pending"]:
-            return unapplied, _before(entry_id(pending["min"]))
-        return unapplied, entry_id(group["last-delivered-id"])
+            return unapplied, entry_id(pending["min"])
+        ms, number = entry_id(group["last-delivered-id"])
+        return unapplied, (ms, number + 1)
 
-    async def _first_after(self, position: EntryId) -> EntryId | None:
-        found = await self._redis.xrange(KEY, f"({_text(position)}", "+", count=1)
+    async def _first_from(self, position: EntryId) -> EntryId | None:
+        found = await self._redis.xrange(KEY, _text(position), "+", count=1)
         return entry_id(found[0][0]) if found else None
 
     async def aclose(self) -> None:
@@ -302,13 +302,13 @@ class StreamReader:
     ) -> Any:
         """Run a command of the group; make the group where Redis has lost it."""
         with _answering():
-            try:
-                return await command(*args, **options)
-            except ResponseError as error:
-                if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise
-            await self._create_group()
-            return await command(*args, **options)
+            while True:
+                try:
+                    return await command(*args, **options)
+                except ResponseError as error:
+                    if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                        raise
+                await self._create_group()
 
     async def _create_group(self) -> None:
         # From the first entry: what a vanished group had applied is applied again, to no effect.

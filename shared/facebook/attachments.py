@@ -106,6 +106,8 @@ def from_webhook(
 def _from_webhook(wire: dict[str, Any], sticker_id: str | int | None) -> Attachment:
     """Read one attachment; what it says stands in `payload`, in old bodies and echoes beside it."""
     kind, payload = wire.get("type"), wire.get("payload")
+    if not isinstance(kind, str) or not kind:
+        kind = "unknown"
     rest = {key: value for key, value in wire.items() if key not in {"type", "payload"}}
     if isinstance(payload, dict):
         rest.update(payload)
@@ -118,7 +120,7 @@ def _from_webhook(wire: dict[str, Any], sticker_id: str | int | None) -> Attachm
     if kind == "image" and sticker:
         kind = "sticker"
     return Attachment(
-        type=kind if isinstance(kind, str) and kind else "unknown",
+        type=kind,
         id=id_text(_take(rest, (str, int), "id", "attachment_id", "reel_video_id")),
         sticker_id=sticker,
         url=_take(rest, str, "url", "URL"),

@@ -411,6 +411,12 @@ class _App(Struct):
     subscribed_fields: list[str] = field(default_factory=list)
 
 
+class _Callback(Struct):
+    object: str
+    callback_url: str = ""
+    active: bool = True
+
+
 class _Label(Struct):
     id: str | int
     page_label_name: str | None = None
@@ -439,6 +445,12 @@ def instagram_id(reply: Reply) -> str | None:
     """Return the id of the Instagram account linked to the Page that was asked for."""
     linked = _decode(reply.body, _Page).instagram_business_account
     return id_text(linked.id) if linked else None
+
+
+def callbacks(reply: Reply) -> dict[str, str]:
+    """Return where the app's active webhooks go: kind of object -> URL."""
+    told = [_decode(raw, _Callback) for raw in _decode(reply.body, _Edge).data]
+    return {one.object: one.callback_url for one in told if one.active}
 
 
 def subscribed_fields(reply: Reply, app_id: str) -> frozenset[str]:

@@ -14,7 +14,8 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueErr
 """All that decoding bytes of any kind may raise; the last three are not the first."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-# The last quote is one that opens a string without end.
+# The last quote opens a string without end: all readers stop there, or each quote behind it
+# would be tried as a beginning, which takes the square of the length.
 _TOKEN = re.compile(_STRING + rb'|,|[{\[]++|[}\]]++|"', re.DOTALL)
 _MEMBER = re.compile(rb"(" + _STRING + rb")\s*+:\s*+(.++)", re.DOTALL)
 
@@ -63,12 +64,15 @@ def members(data: bytes) -> Members | None:
 def depth(data: bytes) -> int:
     """Return how many containers stand in each other at the deepest place."""
     deepest = level = 0
-    for run in _TOKEN.findall(data):
+    for token in _TOKEN.finditer(data):
+        run = token[0]
         if run[0] in b"{[":
             level += len(run)
             deepest = max(deepest, level)
         elif run[0] in b"}]":
             level -= len(run)
+        elif run == b'"':
+            break
     return deepest
 
 

@@ -1,7 +1,7 @@
 """The syncs of Pages as rows: asked for, taken under a lease, kept going, ended."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import NotFound, PagewireError
-from shared.events import Platform
-from shared.store import queries
+from shared.store import coverage, queries
+from shared.store.coverage import Mark
 from shared.store.database import Connection, Database
 
 Mode: TypeAlias = Literal[
@@ -31,7 +31,11 @@ class LeaseLost(PagewireError):
 
 
 class Counts(Struct, kw_only=True, rename="camel"):
-    """What a run did so far. `synced` conversations were stored, `skipped` ones known already."""
+    """What a run did so far.
+
+    `synced` conversations were stored, `skipped` ones known already; a verification counts what
+    was `missing` and what it `repaired`.
+    """
 
     total: int = 0
     synced: int = 0
@@ -39,6 +43,8 @@ class Counts(Struct, kw_only=True, rename="camel"):
     updated: int = 0
     skipped: int = 0
     events_created: int = 0
+    missing: int = 0
+    repaired: int = 0
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -61,7 +67,10 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """A run under our lease, and what is needed to go on with it. `token` is encrypted."""
+    """A run under our lease, and what is needed to go on with it.
+
+    `token` is encrypted. `dropped_at` is when the lease of an earlier holder ended who died.
+    """
 
     id: UUID
     page_id: str
@@ -77,17 +86,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     counts: Counts
     place: bytes | None
     tries: int
-
-
-class Point(Struct, frozen=True, kw_only=True):
-    """How far one listing of a Page is stored; `set_aside` says why it cannot be read."""
-
-    platform: Platform
-    folder: str
-    synced_to: datetime | None
-    walked_at: datetime | None
-    set_aside: str | None
-    set_aside_at: datetime | None
+    dropped_at: datetime | None
 
 
 class Waking(Struct, frozen=True):
@@ -96,45 +95,6 @@ class Waking(Struct, frozen=True):
     id: UUID
     priority: int
     runs: int
-
-
-# What a chunk of a sync proves, kept in the transaction that stores the chunk.
-
-
-class Advance(Struct, frozen=True, kw_only=True):
-    """A listing was walked to its end: it is stored up to `synced_to_ms`.
-
-    `whole`: the end was the very bottom.
-    """
-
-    platform: Platform
-    folder: str
-    synced_to_ms: int
-    whole: bool
-
-
-class SetAside(Struct, frozen=True, kw_only=True):
-    """A listing cannot be read, for a reason."""
-
-    platform: Platform
-    folder: str
-    reason: str
-
-
-class HistoryEnd(Struct, frozen=True, kw_only=True):
-    """Graph shows nothing of these conversations that is not stored."""
-
-    page_id: str
-    participant_ids: tuple[str, ...]
-
-
-class Link(Struct, frozen=True, kw_only=True):
-    """Facebook names the Instagram account that is linked to the Page."""
-
-    instagram_id: str
-
-
-Mark: TypeAlias = Advance | SetAside | HistoryEnd | Link
 
 
 async def request(
@@ -150,8 +110,8 @@ async def request(
 
     The first sync of a Page is a full one. An incremental one joins any walk of the Page that is
     not done. A full one joins only a full one, or makes one of a walk that has not begun;
-    otherwise it follows. A repair joins a repair that has not begun. Raises NotFound for an
-    unknown Page.
+    otherwise it follows. A repair or a verification joins one like it that has not begun. Raises
+    NotFound for an unknown Page.
     """
     async with database.transaction() as connection:
         run_id, joined = await _request(connection, page_id, mode, priority, since, options)
@@ -165,11 +125,16 @@ async def request_all(
     priority: int,
     pages: Sequence[str] | None = None,
 ) -> Run:
-    """Ask for a sync of many Pages (all that are active or parked, unless given) as one batch."""
+    """Ask for a sync of many Pages (all that are active or parked, unless given) as one batch.
+
+    Raises NotFound when there is none, or for an unknown one.
+    """
     mode: Mode = "full" if full else "incremental"
     async with database.transaction() as connection:
         if pages is None:
             pages = [row[0] for row in await connection.fetch(_SQL["active_pages"])]
+        if not pages:
+            raise NotFound("There is no Page to sync.")
         batch: UUID = await connection.fetchval(_SQL["insert_batch"], priority)
         members = [
             (await _request(connection, page_id, mode, priority, None, None))[0]
@@ -194,7 +159,8 @@ async def _request(
     await connection.execute(_SQL["lock_lane"], f"{page_id}/{lane}")
     for run in await connection.fetch(_SQL["open_runs"], page_id, lane):
         becomes_full = mode == "full" and run["fresh"]
-        if _joins(mode, run["mode"], fresh=run["fresh"]):
+        same = msgspec.json.decode(run["options"]) == (options or {})
+        if same and _joins(mode, run["mode"], fresh=run["fresh"]):
             await connection.execute(_SQL["join_run"], run["id"], priority, since, becomes_full)
             return run["id"], True
     run_id: UUID | None = await connection.fetchval(
@@ -214,10 +180,8 @@ def _joins(mode: Mode, running: Mode, *, fresh: bool) -> bool:
     match mode:
         case "full":
             return running == "full" or (fresh and running == "incremental")
-        case "repair":
-            return running == "repair" and fresh
-        case "verify":
-            return fresh
+        case "repair" | "verify":
+            return running == mode and fresh
         case _:
             return True
 
@@ -274,6 +238,15 @@ async def release(database: Database, lease: UUID) -> None:
         await connection.execute(_SQL["release_leases"], lease)
 
 
+async def changed_since(
+    database: Database, page_ids: Sequence[str], since: datetime
+) -> set[tuple[str, str]]:
+    """Return the conversations of a Page, by key, that changed since then."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(_SQL["changed_since"], page_ids, since)
+    return {(row["page_id"], row["participant_id"]) for row in rows}
+
+
 async def extend(database: Database, lease: UUID) -> None:
     """Keep everything under `lease` for another while."""
     async with database.connection() as connection:
@@ -294,7 +267,7 @@ async def keep(
     Raises LeaseLost when the run is somebody else's now: then nothing of the transaction may stay.
     """
     for mark in marks:
-        await _mark(connection, run.page_id, mark)
+        await coverage.keep(connection, run.id, run.page_id, mark)
     if place is None:
         return
     kept = await connection.fetchval(
@@ -302,30 +275,6 @@ async def keep(
     )
     if kept is None:
         raise LeaseLost
-
-
-async def _mark(connection: Connection, page_id: str, mark: Mark) -> None:
-    match mark:
-        case Advance():
-            await connection.execute(
-                _SQL["advance_point"],
-                page_id,
-                mark.platform,
-                mark.folder,
-                datetime.fromtimestamp(mark.synced_to_ms / 1000, UTC),
-                mark.whole,
-            )
-            await connection.execute(_SQL["refresh_last_synced"], page_id)
-        case SetAside():
-            await connection.execute(
-                _SQL["set_aside"], page_id, mark.platform, mark.folder, mark.reason
-            )
-            await connection.execute(_SQL["refresh_last_synced"], page_id)
-        case Link():
-            await connection.execute(_SQL["link_instagram"], page_id, mark.instagram_id)
-            await connection.execute(_SQL["refresh_last_synced"], page_id)
-        case HistoryEnd():
-            await connection.execute(_SQL["end_histories"], mark.page_id, mark.participant_ids)
 
 
 async def leave(
@@ -400,55 +349,6 @@ async def forget(database: Database, older_than: timedelta) -> None:
         await connection.execute(_SQL["forget_runs"], older_than)
 
 
-async def points(database: Database, page_id: str) -> list[Point]:
-    """Return how far each listing of a Page is stored."""
-    async with database.connection() as connection:
-        rows = await connection.fetch(_SQL["sync_points"], page_id)
-    return [Point(**row) for row in rows]
-
-
-class Known(Struct, frozen=True):
-    """A stored conversation: Graph's `updated_time` of it, and when Graph said so."""
-
-    updated_ms: int
-    as_of_ms: int
-
-
-async def known_conversations(
-    database: Database, page_id: str, participant_ids: Sequence[str]
-) -> dict[str, Known]:
-    """Return what is known of those conversations that were stored whole, by participant."""
-    async with database.connection() as connection:
-        rows = await connection.fetch(_SQL["known_conversations"], page_id, participant_ids)
-    return {
-        row["participant_id"]: Known(row["updated_ms"], row["updated_as_of_ms"]) for row in rows
-    }
-
-
-class OpenHistory(Struct, frozen=True, kw_only=True):
-    """A conversation whose older messages are not all stored yet."""
-
-    page_id: str
-    platform: Platform
-    participant_id: str
-    thread_id: str
-
-
-async def open_histories(
-    database: Database, page_ids: Sequence[str], *, but: Sequence[str], most: int
-) -> list[OpenHistory]:
-    """Return conversations with open histories, newest first, leaving out participants `but`."""
-    async with database.connection() as connection:
-        rows = await connection.fetch(_SQL["open_histories"], page_ids, but, most)
-    return [OpenHistory(**row) for row in rows]
-
-
-async def has_open_history(database: Database, page_ids: Sequence[str]) -> bool:
-    """Tell whether a Page (all the ids its rows go by) has a conversation with an open history."""
-    async with database.connection() as connection:
-        return bool(await connection.fetchval(_SQL["has_open_history"], page_ids))
-
-
 async def _find(connection: Connection, run_id: UUID) -> Run:
     row = await connection.fetchrow(_SQL["find_run"], run_id)
     if row is None:
@@ -479,6 +379,7 @@ def _taken(row: asyncpg.Record) -> Taken:
         counts=msgspec.json.decode(row["counts"], type=Counts),
         place=row["cursor"].encode() if row["cursor"] else None,
         tries=row["tries"],
+        dropped_at=row["dropped_at"],
     )
 
 

@@ -5,7 +5,7 @@
 select pg_advisory_xact_lock(hashtextextended($1, 2));
 
 -- name: open_runs
-select id, mode, status, since, started_at is null as fresh
+select id, mode, options::text, started_at is null as fresh
 from sync_runs
 where page_id = $1 and lane = $2 and status in ('queued', 'running', 'interrupted')
 order by requested_at;
@@ -96,13 +96,10 @@ order by r.priority, r.requested_at
 limit $2;
 
 -- name: take_runs
-with taken as (
-    update sync_runs r set
-        status = 'running',
-        started_at = coalesce(r.started_at, clock_timestamp()),
-        resume_at = null,
-        lease_id = $2,
-        lease_until = clock_timestamp() + $3
+-- `dropped_at` is when the lease of a holder ended that died without giving it back.
+with free as (
+    select r.id, case when r.lease_id is not null then r.lease_until end as dropped_at
+    from sync_runs r
     where r.id = any($1::uuid[])
         and r.status in ('queued', 'running', 'interrupted')
         and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
@@ -112,14 +109,31 @@ with taken as (
             where other.page_id = r.page_id and other.lane = r.lane and other.status = 'running'
                 and other.id <> r.id
         )
+    for update skip locked
+),
+taken as (
+    update sync_runs r set
+        status = 'running',
+        started_at = coalesce(r.started_at, clock_timestamp()),
+        resume_at = null,
+        lease_id = $2,
+        lease_until = clock_timestamp() + $3
+    from free
+    where r.id = free.id
     returning
         r.id, r.page_id, r.mode, r.priority, r.since, r.options::text, r.counts::text,
-        r.cursor::text, r.tries, r.started_at
+        r.cursor::text, r.tries, r.started_at, free.dropped_at
 )
 select taken.*, p.id as page_uuid, p.name as page_name, p.instagram_id, p.access_token
 from taken
 join facebook_pages p on p.facebook_page_id = taken.page_id and p.is_active
 where p.access_token is not null;
+
+-- name: changed_since
+-- Conversations of a Page that changed lately; only the newest changes are looked through.
+select distinct page_id, participant_id
+from (select page_id, participant_id, at from changes order by id desc limit 10000) newest
+where page_id = any($1::text[]) and at >= $2;
 
 -- name: next_due
 -- When the next step of a run, or of a batch's runs, may be taken; null when none is due soon.
@@ -212,71 +226,4 @@ returning id, priority, (
 ) as batch_id;
 
 -- name: forget_runs
-delete from sync_runs where finished_at < clock_timestamp() - $1;
-
--- name: sync_points
-select platform, folder, synced_to, walked_at, set_aside, set_aside_at
-from sync_points where page_id = $1;
-
--- name: advance_point
--- Never backwards: two walks may end in any order.
-insert into sync_points as old (page_id, platform, folder, synced_to, walked_at)
-values ($1, $2, $3, $4, case when $5 then clock_timestamp() end)
-on conflict (page_id, platform, folder) do update set
-    synced_to = greatest(old.synced_to, excluded.synced_to),
-    walked_at = greatest(old.walked_at, excluded.walked_at),
-    set_aside = null,
-    set_aside_at = null;
-
--- name: set_aside
-insert into sync_points as old (page_id, platform, folder, set_aside, set_aside_at)
-values ($1, $2, $3, $4, clock_timestamp())
-on conflict (page_id, platform, folder) do update set
-    set_aside = excluded.set_aside, set_aside_at = excluded.set_aside_at;
-
--- name: link_instagram
--- An account that another Page has already stays there: a person must sort that out.
-update facebook_pages p set instagram_id = $2
-where p.facebook_page_id = $1 and p.instagram_id is null
-    and not exists (select from facebook_pages other where other.instagram_id = $2);
-
--- name: refresh_last_synced
--- A Page is synced up to the oldest point of what is wanted of it: its inbox, and Instagram's
--- where an account is linked and can be read.
-update facebook_pages p set last_synced_at = (
-    select case when bool_and(s.synced_to is not null) then min(s.synced_to) end
-    from (values ('messenger'), ('instagram')) as wanted (platform)
-    left join sync_points s
-        on s.page_id = p.facebook_page_id and s.platform = wanted.platform and s.folder = 'inbox'
-    where (wanted.platform = 'messenger' or p.instagram_id is not null) and s.set_aside is null
-)
-where p.facebook_page_id = $1;
-
--- name: end_histories
-update conversations set history_complete = true
-where page_id = $1 and participant_id = any($2::text[]) and not history_complete;
-
--- name: known_conversations
--- When each conversation was last stored whole, and by a reply of when.
-select c.participant_id, c.updated_ms, c.updated_as_of_ms
-from unnest($2::text[]) as asked (participant_id)
-cross join lateral (
-    select * from conversations c
-    where c.page_id = $1 and c.participant_id = asked.participant_id collate "C"
-    offset 0
-) c
-where c.updated_ms is not null;
-
--- name: open_histories
-select page_id, platform, participant_id, thread_id
-from conversations
-where page_id = any($1::text[]) and not history_complete and thread_id is not null
-    and participant_id <> all($2::text[])
-order by last_sent_ms desc nulls last
-limit $3;
-
--- name: has_open_history
-select exists (
-    select from conversations
-    where page_id = any($1::text[]) and not history_complete and thread_id is not null
-);
+delete from sync_runs where finished_at < clock_timestamp() - $1::interval;

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ledger import Expected, expected, pages_of
 
+from tests.acceptance.ledger import Expected, expected, pages_of
 from tests.stack import Stack, payload_files, running
 
 TABLES = ("messages", "reactions", "conversations", "tags", "conversation_tags", "events")

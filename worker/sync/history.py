@@ -14,11 +14,12 @@ from shared.facebook import replies, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Shrink, Verdict
 from shared.facebook.errors import SetAside as CannotList
 from shared.facebook.replies import Mailbox, Reply
-from shared.store import runs
+from shared.store import coverage
+from shared.store.coverage import HistoryEnd, OpenHistory
 from shared.store.database import Database
-from shared.store.runs import HistoryEnd, OpenHistory, Taken
-from worker.sync.inquiry import Chunk, Question
-from worker.sync.walk import INNER_SLICE, RESTARTS, GoesInCircles, Loop, is_end
+from shared.store.runs import Taken
+from worker.sync.inquiry import Chunk, GoesInCircles, Question
+from worker.sync.walk import INNER_SLICE, RESTARTS, Loop, is_end, last_mid
 
 
 class Thread(Struct, kw_only=True):
@@ -50,11 +51,11 @@ class History:
         # Ended in this step, perhaps not committed yet.
         self._ended: list[str] = []
 
-    async def questions(self, most: int, slots: int) -> list[Question]:
+    async def questions(self, most: int, slots: int, /) -> list[Question]:
         begun = self._place.begun
         if len(begun) < most:
             leave_out = [thread.open.participant_id for thread in begun]
-            for found in await runs.open_histories(
+            for found in await coverage.open_histories(
                 self._database,
                 sorted(self._own),
                 but=[*leave_out, *self._ended, *self._place.left_out],
@@ -84,7 +85,7 @@ class History:
         chunk = Chunk(events=[*told.found], rejected=told.rejected)
         if is_end(told, opened.platform):
             self._end(thread, chunk)
-        elif told.after is not None and thread.loop.closes(told.after):
+        elif thread.loop.closes(last_mid(told)):
             raise GoesInCircles
         thread.after = told.after
         self._place.limit = min(INNER_SLICE, self._place.limit + max(1, self._place.limit // 8))

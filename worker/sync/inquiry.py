@@ -9,11 +9,17 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct, field
 
+from shared.errors import PagewireError
 from shared.events import Event, Rejected
 from shared.facebook.errors import Verdict
 from shared.facebook.replies import Reply
 from shared.facebook.requests import Request
-from shared.store.runs import Counts, Mark
+from shared.store.coverage import Mark
+from shared.store.runs import Counts
+
+
+class GoesInCircles(PagewireError):
+    """Facebook leads back to where this listing has been already."""
 
 
 class Chunk(Struct, kw_only=True):
@@ -51,7 +57,7 @@ class Inquiry(Protocol):
 
     counts: Counts
 
-    async def questions(self, most: int, slots: int) -> list[Question]:
+    async def questions(self, most: int, slots: int, /) -> list[Question]:
         """Return what to ask next: at most `most`, whose answers hold at most `slots` messages.
 
         None left: the sync is done.

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from shared.events import Platform
 from shared.facebook.requests import INSTAGRAM_MESSAGES
-from shared.store.runs import Mode, Point
+from shared.store.coverage import Point
+from shared.store.runs import Mode
 from worker.sync.walk import Listing, Place
 
 FOLDERS = ("page_done", "other", "pending", "spam")
@@ -34,13 +35,13 @@ def plan(
     before `since`, each less the overlap. What could not be read is tried again by full walks.
     """
     known = {(point.platform, point.folder): point for point in points}
-    listings = []
-    for platform, folder in _listings(instagram=instagram):
+    planned = []
+    for platform, folder in listings(instagram=instagram):
         point = known.get((platform, folder))
         if mode != "full" and not _is_due(folder, point, mode, now):
             continue
         bound = _bound(point, since, overlap)
-        listings.append(
+        planned.append(
             Listing(
                 platform=platform,
                 folder=folder,
@@ -50,14 +51,15 @@ def plan(
                 nested=min(nested, INSTAGRAM_MESSAGES) if platform == "instagram" else nested,
             )
         )
-    return Place(linked=instagram or mode != "full", listings=listings)
+    return Place(linked=instagram or mode != "full", listings=planned)
 
 
-def _listings(*, instagram: bool) -> list[tuple[Platform, str]]:
-    listings: list[tuple[Platform, str]] = [("messenger", "inbox")]
+def listings(*, instagram: bool) -> list[tuple[Platform, str]]:
+    """Return every listing a Page has, the inbox first."""
+    inboxes: list[tuple[Platform, str]] = [("messenger", "inbox")]
     if instagram:
-        listings.append(("instagram", "inbox"))
-    return listings + [("messenger", folder) for folder in FOLDERS]
+        inboxes.append(("instagram", "inbox"))
+    return inboxes + [("messenger", folder) for folder in FOLDERS]
 
 
 def _is_due(folder: str, point: Point | None, mode: Mode, now: datetime) -> bool:

@@ -21,14 +21,20 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct, field, structs
 
-from shared.errors import PagewireError
 from shared.events import Message, Platform, Thread, Unreadable
 from shared.facebook import replies, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Shrink, Verdict
 from shared.facebook.errors import SetAside as CannotList
-from shared.facebook.replies import Conversation, Mailbox, MessageSlice, Reply
-from shared.store.runs import Advance, Counts, HistoryEnd, Known, Link, SetAside
-from worker.sync.inquiry import Chunk, Question
+from shared.facebook.replies import (
+    Conversation,
+    ConversationSlice,
+    Mailbox,
+    MessageSlice,
+    Reply,
+)
+from shared.store.coverage import Advance, HistoryEnd, Known, Link, SetAside
+from shared.store.runs import Taken
+from worker.sync.inquiry import Chunk, GoesInCircles, Question
 
 CHUNK = 400
 """Messages a transaction writes at most, beside those of its last conversation."""
@@ -43,8 +49,26 @@ RESTARTS = 20
 """Dead cursors after which a listing is given up: they die faster than it can be read."""
 
 
-class GoesInCircles(PagewireError):
-    """Facebook leads back to where this listing has been already."""
+class Loop(Struct):
+    """Notices a listing that comes back to where it was, however long the circle (Brent).
+
+    Cursors may look new each time, so slices are known by their last row. A row may well come
+    twice, when one jumped to the front meanwhile; three times at the same mark is a circle.
+    """
+
+    mark: str | None = None
+    met: int = 0
+    steps: int = 0
+    power: int = 1
+
+    def closes(self, last: str) -> bool:
+        """Take the last row of the next slice; tell whether the listing goes in a circle."""
+        if last == self.mark:
+            self.met += 1
+        self.steps += 1
+        if self.met < 3 and self.steps >= self.power:
+            self.mark, self.met, self.steps, self.power = last, 0, 0, self.power * 2
+        return self.met >= 3
 
 
 class Inner(Struct, kw_only=True):
@@ -53,23 +77,7 @@ class Inner(Struct, kw_only=True):
     thread: Thread
     after: str | None
     limit: int = INNER_SLICE
-
-
-class Loop(Struct):
-    """Notices a cursor that comes back, however long the circle (Brent's algorithm)."""
-
-    mark: str | None = None
-    steps: int = 0
-    power: int = 1
-
-    def closes(self, cursor: str) -> bool:
-        """Take the next cursor; tell whether the walk goes in a circle."""
-        if cursor == self.mark:
-            return True
-        self.steps += 1
-        if self.steps >= self.power:
-            self.mark, self.steps, self.power = cursor, 0, self.power * 2
-        return False
+    loop: Loop = field(default_factory=Loop)
 
 
 class Listing(Struct, kw_only=True):
@@ -100,33 +108,36 @@ class Place(Struct, kw_only=True):
     listings: list[Listing]
 
 
-class Walk:
-    """An inquiry into a Page's conversations.
+class Listings:
+    """An inquiry into all listings of a Page: how they are asked for, and where they end.
 
-    `known` looks up conversations that are stored: given, those that cannot have changed are
-    skipped. `limit` is the slice to grow back to.
+    What is made of the answers is a subclass's: `_take_slice` and `_take_messages`.
     """
 
-    def __init__(
-        self,
-        *,
-        page_id: str,
-        instagram_id: str | None,
-        place: Place,
-        counts: Counts,
-        limit: int,
-        overlap: timedelta,
-        known: Lookup | None,
-    ) -> None:
-        self._page_id = page_id
-        self._instagram_id = instagram_id
+    ids_only = False
+
+    def __init__(self, run: Taken, place: Place, limit: int) -> None:
+        self.counts = run.counts
+        self._page_id = run.page_id
+        self._instagram_id = run.instagram_id
         self._place = place
         self._limit = limit
-        self._overlap_ms = overlap // timedelta(milliseconds=1)
-        self._known = known
-        self.counts = counts
 
-    async def questions(self, most: int, slots: int) -> list[Question]:
+    async def _take_slice(
+        self, listing: Listing, mailbox: Mailbox, told: ConversationSlice
+    ) -> list[Chunk]:
+        raise NotImplementedError
+
+    async def _take_messages(
+        self, listing: Listing, inner: Inner, told: MessageSlice, is_last: bool, /
+    ) -> Chunk:
+        raise NotImplementedError
+
+    def _at_end(self, listing: Listing, chunk: Chunk, /) -> None:
+        """Add what the end of a listing proves to its last chunk."""
+        raise NotImplementedError
+
+    async def questions(self, most: int, slots: int, /) -> list[Question]:
         wanted: list[tuple[Listing, Inner | None]] = []
         for listing in self._place.listings:
             # What a slice left open is read before the next one: the place stays small.
@@ -159,6 +170,7 @@ class Walk:
             limit=max(1, min(listing.limit, share // listing.nested)),
             messages=listing.nested,
             after=listing.after,
+            ids_only=self.ids_only,
         )
         return Question(
             request=request,
@@ -172,6 +184,7 @@ class Walk:
             platform=listing.platform,
             limit=max(1, min(inner.limit, share)),
             after=inner.after,
+            ids_only=self.ids_only,
         )
         return Question(
             request=request,
@@ -184,81 +197,38 @@ class Walk:
         told = replies.conversations(reply, mailbox)
         if listing.started_ms is None:
             listing.started_ms = reply.date_ms
-        chunks = [Chunk(rejected=told.rejected)]
-        for conversation in await self._changed(listing, told.found):
-            if len(chunks[-1].events) >= CHUNK:
-                chunks.append(Chunk())
-            self._take_conversation(listing, mailbox, conversation, chunks[-1])
-        oldest_ms = told.found[-1].updated_ms if told.found else None
-        below = (
-            listing.stop_ms is not None and oldest_ms is not None and oldest_ms < listing.stop_ms
+        chunks = await self._take_slice(listing, mailbox, told)
+        is_below = (
+            listing.stop_ms is not None
+            and bool(told.found)
+            and told.found[-1].updated_ms < listing.stop_ms
         )
-        listing.listed = below or told.after is None
-        if told.after is not None and not below and listing.loop.closes(told.after):
+        listing.listed = is_below or told.after is None
+        last = told.found[-1].thread.thread_id if told.found else ""
+        if not listing.listed and listing.loop.closes(last):
             raise GoesInCircles
         listing.after = told.after
         listing.limit = min(self._limit, listing.limit + max(1, listing.limit // 8))
         self._close(listing, chunks[-1])
         return chunks
 
-    async def _changed(self, listing: Listing, found: Sequence[Conversation]) -> list[Conversation]:
-        """Leave out what is older than the bound, and what is stored as it is.
-
-        Times are in whole seconds: an equal one proves that nothing came since only when the
-        reply that stored it was later than that second, by the overlap.
-        """
-        if listing.stop_ms is not None:
-            found = [one for one in found if one.updated_ms >= listing.stop_ms]
-        if not found or self._known is None:
-            return list(found)
-        known = await self._known(
-            found[0].thread.page_id, [one.thread.participant_id for one in found]
-        )
-        changed = []
-        for one in found:
-            stored = known.get(one.thread.participant_id)
-            if (
-                stored is None
-                or stored.updated_ms != one.updated_ms
-                or stored.as_of_ms <= one.updated_ms + self._overlap_ms
-            ):
-                changed.append(one)
-        self.counts.skipped += len(found) - len(changed)
-        self.counts.total += len(found) - len(changed)
-        return changed
-
-    def _take_conversation(
-        self, listing: Listing, mailbox: Mailbox, conversation: Conversation, chunk: Chunk
-    ) -> None:
-        nested = replies.nested_messages(conversation, mailbox)
-        whole = structs.replace(conversation.thread, updated_ms=conversation.updated_ms)
-        chunk.counted.append((mailbox.page_id, whole.participant_id))
-        if nested is not None:
-            chunk.events += nested.found
-            chunk.rejected += nested.rejected
-        if nested is not None and is_end(nested, listing.platform):
-            chunk.marks.append(_history_end(whole))
-        elif listing.inner_ms is not None and not _reaches(nested, listing.inner_ms):
-            listing.inner.append(Inner(thread=whole, after=nested.after if nested else None))
-            chunk.events.append(conversation.thread)
-            return
-        chunk.events.append(whole)
-
     async def _hear_inner(self, listing: Listing, inner: Inner, reply: Reply) -> list[Chunk]:
-        mailbox = self._mailbox(listing)
-        told = replies.messages(reply, mailbox, inner.thread.participant_id)
-        chunk = Chunk(events=[*told.found], rejected=told.rejected)
-        ended = is_end(told, listing.platform)
-        if ended:
-            chunk.marks.append(_history_end(inner.thread))
-        if ended or listing.inner_ms is None or _reaches(told, listing.inner_ms):
-            chunk.events.append(inner.thread)
+        told = replies.messages(reply, self._mailbox(listing), inner.thread.participant_id)
+        is_last = is_end(told, listing.platform) or not self._goes_deeper(listing, told)
+        chunk = await self._take_messages(listing, inner, told, is_last)
+        if is_last:
             listing.inner.remove(inner)
-        elif told.after == inner.after:
+        elif inner.loop.closes(last_mid(told)):
             raise GoesInCircles
         inner.after = told.after
         self._close(listing, chunk)
         return [chunk]
+
+    def _goes_deeper(self, listing: Listing, told: MessageSlice | None) -> bool:
+        """Tell whether a conversation must be read below these messages."""
+        if told is not None and is_end(told, listing.platform):
+            return False
+        return listing.inner_ms is not None and not _reaches(told, listing.inner_ms)
 
     async def _hear_page(self, reply: Reply) -> list[Chunk]:
         linked = replies.instagram_id(reply)
@@ -277,16 +247,9 @@ class Walk:
         return [chunk]
 
     def _close(self, listing: Listing, chunk: Chunk) -> None:
-        """Let the last chunk of an answer move the place, and the sync point at the very end."""
-        if listing.done and listing.started_ms is not None:
-            chunk.marks.append(
-                Advance(
-                    platform=listing.platform,
-                    folder=listing.folder,
-                    synced_to_ms=listing.started_ms,
-                    whole=listing.stop_ms is None,
-                )
-            )
+        """Let the last chunk of an answer move the place."""
+        if listing.done:
+            self._at_end(listing, chunk)
         chunk.place = self._encoded()
 
     def _refuse_slice(self, listing: Listing, verdict: Verdict) -> list[Chunk] | None:
@@ -344,6 +307,95 @@ class Walk:
         return msgspec.json.encode(self._place)
 
 
+class Walk(Listings):
+    """Stores what the listings hold.
+
+    `known` looks up conversations that are stored: given, those that cannot have changed are
+    skipped. `limit` is the slice to grow back to.
+    """
+
+    def __init__(
+        self, run: Taken, place: Place, limit: int, *, overlap: timedelta, known: Lookup | None
+    ) -> None:
+        super().__init__(run, place, limit)
+        self._overlap_ms = overlap // timedelta(milliseconds=1)
+        self._known = known
+
+    async def _take_slice(
+        self, listing: Listing, mailbox: Mailbox, told: ConversationSlice
+    ) -> list[Chunk]:
+        chunks = [Chunk(rejected=told.rejected)]
+        for conversation in await self._changed(listing, mailbox, told.found):
+            if len(chunks[-1].events) >= CHUNK:
+                chunks.append(Chunk())
+            self._take_conversation(listing, mailbox, conversation, chunks[-1])
+        return chunks
+
+    async def _changed(
+        self, listing: Listing, mailbox: Mailbox, found: Sequence[Conversation]
+    ) -> Sequence[Conversation]:
+        """Leave out what is older than the bound, and what is stored as it is.
+
+        Times are in whole seconds: an equal one proves that nothing came since only when the
+        reply that stored it was later than that second, by the overlap.
+        """
+        if listing.stop_ms is not None:
+            found = [one for one in found if one.updated_ms >= listing.stop_ms]
+        if self._known is None:
+            return found
+        known = await self._known(mailbox.page_id, [one.thread.participant_id for one in found])
+        changed = []
+        for one in found:
+            stored = known.get(one.thread.participant_id)
+            if (
+                stored is None
+                or stored.updated_ms != one.updated_ms
+                or stored.as_of_ms <= one.updated_ms + self._overlap_ms
+            ):
+                changed.append(one)
+        self.counts.skipped += len(found) - len(changed)
+        self.counts.total += len(found) - len(changed)
+        return changed
+
+    def _take_conversation(
+        self, listing: Listing, mailbox: Mailbox, conversation: Conversation, chunk: Chunk
+    ) -> None:
+        nested = replies.nested_messages(conversation, mailbox)
+        whole = structs.replace(conversation.thread, updated_ms=conversation.updated_ms)
+        chunk.counted.append((mailbox.page_id, whole.participant_id))
+        if nested is not None:
+            chunk.events += nested.found
+            chunk.rejected += nested.rejected
+            if is_end(nested, listing.platform):
+                chunk.marks.append(_history_end(whole))
+        if self._goes_deeper(listing, nested):
+            listing.inner.append(Inner(thread=whole, after=nested.after if nested else None))
+            chunk.events.append(conversation.thread)
+        else:
+            chunk.events.append(whole)
+
+    async def _take_messages(
+        self, listing: Listing, inner: Inner, told: MessageSlice, is_last: bool, /
+    ) -> Chunk:
+        chunk = Chunk(events=[*told.found], rejected=told.rejected)
+        if is_end(told, listing.platform):
+            chunk.marks.append(_history_end(inner.thread))
+        if is_last:
+            chunk.events.append(inner.thread)
+        return chunk
+
+    def _at_end(self, listing: Listing, chunk: Chunk, /) -> None:
+        if listing.started_ms is not None:
+            chunk.marks.append(
+                Advance(
+                    platform=listing.platform,
+                    folder=listing.folder,
+                    synced_to_ms=listing.started_ms,
+                    whole=listing.stop_ms is None,
+                )
+            )
+
+
 def is_end(told: MessageSlice, platform: Platform) -> bool:
     """Tell whether nothing more of the conversation can be read below these messages.
 
@@ -351,6 +403,11 @@ def is_end(told: MessageSlice, platform: Platform) -> bool:
     """
     walled = platform == "instagram" and told.found and isinstance(told.found[-1], Unreadable)
     return told.after is None or bool(walled)
+
+
+def last_mid(told: MessageSlice) -> str:
+    """Return the id of a slice's oldest message."""
+    return told.found[-1].mid if told.found else ""
 
 
 def _reaches(told: MessageSlice | None, bound_ms: int) -> bool:

@@ -66,6 +66,12 @@ alter table conversations
 create index conversations_open_history on conversations (page_id, last_sent_ms desc nulls last)
     where not history_complete and thread_id is not null;
 
+create index conversations_labels_due on conversations (page_id, last_sent_ms desc nulls last)
+    where platform = 'messenger' and thread_id is not null
+        and (labels_as_of is null or labels_as_of < updated_time);
+create index conversations_names_due on conversations (page_id, last_sent_ms desc nulls last)
+    where participant_name is null and thread_id is not null;
+
 -- What a verification found that Graph has and we had not.
 create table sync_findings (
     run_id uuid not null references sync_runs on delete cascade,

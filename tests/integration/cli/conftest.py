@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from called import KEY, ROOT, Command, Ended
 
+from deploy.simulator import Config, Simulator
 from ingress.cli import main
 from shared.config import SETTINGS
 from shared.store.database import Database
+from tests.integration.cli.called import KEY, ROOT, Command, Ended
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,13 @@ async def store(database: str) -> AsyncIterator[Database]:
     opened = Database(database, high=2)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def facebook(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+    """A simulated Facebook of 30 Pages: more than one slice of /me/accounts by default."""
+    async with Simulator(Config(pages=30, conversations=1, instagram=1, messages=1)) as sim:
+        monkeypatch.setenv("GRAPH_API_URL", sim.url)
+        monkeypatch.setenv("FACEBOOK_APP_ID", sim.config.app_id)
+        monkeypatch.setenv("FACEBOOK_APP_SECRET", sim.config.app_secret)
+        yield sim

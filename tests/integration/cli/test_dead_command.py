@@ -3,7 +3,6 @@
 import base64
 
 import pytest
-from called import Command
 from redis.asyncio import Redis
 
 from shared import queue
@@ -11,6 +10,7 @@ from shared.queue import RetryDead
 from shared.store import applying
 from shared.store.database import Database
 from shared.store.rows import DeadLetter
+from tests.integration.cli.called import Command
 
 pytestmark = pytest.mark.usefixtures("configured")
 

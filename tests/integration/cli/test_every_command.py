@@ -8,10 +8,10 @@ import signal
 import sys
 
 import pytest
-from called import CANARY, ROOT, Command
 from cyclopts import App
 
 from ingress.cli.app import app
+from tests.integration.cli.called import CANARY, ROOT, Command
 
 
 def commands(within: App = app, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

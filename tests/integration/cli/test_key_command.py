@@ -1,10 +1,10 @@
 """`pagewire key`: shown once, then only ever named."""
 
 import pytest
-from called import Command
 
 from shared.store import keys
 from shared.store.database import Database
+from tests.integration.cli.called import Command
 
 pytestmark = pytest.mark.usefixtures("configured")
 

@@ -1,9 +1,9 @@
 """`pagewire migrate`: the database is brought up to date, or it is said that it is not."""
 
 import pytest
-from called import Command
 
 from shared.store.migrate import files
+from tests.integration.cli.called import Command
 
 
 @pytest.fixture(autouse=True)

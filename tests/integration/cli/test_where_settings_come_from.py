@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from called import KEY, Command
+
+from tests.integration.cli.called import KEY, Command
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from histories import history
 from msgspec.structs import asdict
 
 from shared.store.applying import apply
 from shared.store.database import Database
 from shared.store.rows import Batch
+from tests.integration.store.histories import history
 from worker.merge import reduce
 
 TABLES = ("messages", "reactions", "conversations", "tags", "conversation_tags", "events")

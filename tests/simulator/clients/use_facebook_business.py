@@ -48,7 +48,7 @@ except FacebookRequestError as error:
 
 labels = page.get_custom_labels(fields=["page_label_name"])
 apps = page.get_subscribed_apps()
-print(  # noqa: T201 - the answer
+print(
     json.dumps(
         {
             "threads": threads,

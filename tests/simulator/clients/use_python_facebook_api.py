@@ -41,7 +41,7 @@ accounts = owner.get_full_connections(
 about = graph.debug_token(input_token=token, access_token=f"{app_id}|{secret}")
 longer = owner.exchange_long_lived_user_access_token()
 
-print(  # noqa: T201 - the answer
+print(
     json.dumps(
         {
             "threads": threads,

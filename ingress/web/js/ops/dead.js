@@ -1,0 +1,102 @@
+// Dead letters: what could not be understood or stored, kept until a person decides.
+import { html, useEffect, useSignal } from "../../vendor/preact.js";
+import { get, post, withQuery } from "../api.js";
+import { confirm } from "../dialogs.js";
+import { may } from "../session.js";
+import { RelativeTime } from "../time.js";
+import { attempt } from "../toasts.js";
+import { Card } from "./card.js";
+import { plural } from "./numbers.js";
+import { letters, loadLetters, overview, pageNames } from "./state.js";
+
+const SLICE = 20;
+
+export function Dead() {
+  const groups = letters.value;
+  const known = overview.value?.strip.deadLetters;
+  useEffect(() => void loadLetters().catch(() => null), [known]);
+  return html`<${Card} id="dead" title="Dead letters" tall>
+    ${groups?.map((group) => html`<${Group} key=${group.reason} group=${group} />`)}
+    ${groups?.length === 0 &&
+    html`<p class="empty">None. What cannot be understood or stored would be kept here.</p>`}
+  <//>`;
+}
+
+const MEANING = {
+  unknown_page: "For a Page that is not ours: add the Page, and they are applied",
+  unreadable: "Not in a form Facebook documents",
+  unknown_object: "Of a kind of webhook we do not take",
+  refused: "Refused by the database for their content",
+};
+
+function Group({ group: { reason, count, oldest, newest } }) {
+  const isOpen = useSignal(false);
+  return html`<details class="group" onToggle=${({ target }) => (isOpen.value = target.open)}>
+    <summary>
+      <span class="badge warn">${count}</span>
+      <strong>${reason.replaceAll("_", " ")}</strong>
+      <small class="faint">oldest <${RelativeTime} at=${oldest} />, newest <${RelativeTime} at=${newest} /></small>
+    </summary>
+    <div class="group-body">
+      <p class="faint">${MEANING[reason]}</p>
+      ${may("admin") &&
+      html`<p class="answers">
+        <button class="button small" onClick=${() => retryAll(reason)}>Retry all</button>
+        <button class="button small danger" onClick=${() => discardAll(reason, count)}>Discard all</button>
+      </p>`}
+      ${isOpen.value && html`<${Letters} reason=${reason} count=${count} />`}
+    </div>
+  </details>`;
+}
+
+function retryAll(reason) {
+  return attempt(() => post("/api/dead/retry", { reason }), "They are tried again.").then(loadLetters);
+}
+
+async function discardAll(reason, count) {
+  const sure = await confirm(`Discard ${plural(count, "dead letter")}?`, {
+    detail: "Their bytes stay in the table, but nobody is asked about them again.",
+    yes: "Discard",
+  });
+  if (sure) await attempt(() => post("/api/dead/discard", { reason }), "Discarded.").then(loadLetters);
+}
+
+function Letters({ reason, count }) {
+  const shown = useSignal([]);
+  const cursor = useSignal(null);
+  const load = async (from) => {
+    const slice = await get(withQuery("/api/dead", { reason, limit: SLICE, cursor: from }));
+    shown.value = from ? [...shown.value, ...slice.data] : slice.data;
+    cursor.value = slice.nextCursor;
+  };
+  useEffect(() => void attempt(() => load(null)), [count]);
+  return html`
+    <ul role="list">
+      ${shown.value.map((letter) => html`<${Letter} key=${letter.id} of=${letter} onSettled=${() => load(null)} />`)}
+    </ul>
+    ${cursor.value && html`<button class="button small" onClick=${() => attempt(() => load(cursor.value))}>More</button>`}
+  `;
+}
+
+function Letter({ of: { id, source, error, pageId, firstSeen, tries, size }, onSettled }) {
+  const retry = () => attempt(() => post(`/api/dead/${id}/retry`), "It is tried again.").then(onSettled).then(loadLetters);
+  const discard = async () => {
+    const sure = await confirm("Discard this dead letter?", {
+      detail: "Its bytes stay in the table, but nobody is asked about it again.",
+      yes: "Discard",
+    });
+    if (sure) await attempt(() => post(`/api/dead/${id}/discard`), "Discarded.").then(onSettled).then(loadLetters);
+  };
+  return html`<li class="letter">
+    <p>
+      ${error}
+      <small class="faint">
+        ${[`#${id}`, source, pageNames.value.get(pageId) ?? pageId ?? "no Page", `${size} bytes`, plural(tries, "try", "tries"), ""].join(" · ")}
+        <${RelativeTime} at=${firstSeen} />
+      </small>
+    </p>
+    ${may("admin") &&
+    html`<button class="button small" onClick=${retry}>Retry</button>
+      <button class="button small danger" onClick=${discard}>Discard</button>`}
+  </li>`;
+}

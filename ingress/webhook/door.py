@@ -1,0 +1,158 @@
+"""Everything behind `/api/webhook`, put together: where a body goes, and what watches over it."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Literal
+
+from aiohttp import web
+from msgspec import Struct
+
+from ingress.webhook.body import Bodies
+from ingress.webhook.callbacks import Callback
+from ingress.webhook.handshake import Handshake
+from ingress.webhook.intake import GroupCommit, Intake
+from ingress.webhook.keeper import Keeper
+from ingress.webhook.ledger import Ledger
+from ingress.webhook.presence import Presence
+from ingress.webhook.receive import Receiver
+from ingress.webhook.watch import StreamWatch
+from shared import metrics
+from shared.backlog.durability import SAFEST
+from shared.backlog.inbox import Inbox
+from shared.backlog.postgres import Pool, open_pool
+from shared.backlog.stream import Stream
+from shared.backlog.witness import Witness
+from shared.config import Settings
+from shared.errors import PagewireError, SettingsError, Unavailable
+from shared.redis import connect
+
+REDIS_SECONDS = 0.8
+POSTGRES_SECONDS = 1.7
+"""What each place may take for an entry; both together stay within `intake.BUDGET`."""
+
+PROBE_EVERY = 1.0
+BEAT_EVERY = 10.0
+"""Seconds; `shared.backlog.witness.SILENCE` is three heartbeats."""
+
+GOODBYE_SECONDS = 1.0
+
+_CALLBACKS: tuple[tuple[str, Literal["deauthorize", "data_deletion"]], ...] = (
+    ("deauthorize", "deauthorize"),
+    ("data-deletion", "data_deletion"),
+)
+
+
+class EvictingRedis(PagewireError):
+    """The Redis may delete what was acknowledged."""
+
+
+class Readiness(Struct, frozen=True):
+    """The body of `/readyz`.
+
+    `ready`: webhooks can be acknowledged. `durability`: what they survive then
+    (`shared.backlog.durability`), null while unknown. `keepers`: which places are in use.
+    """
+
+    ready: bool
+    durability: int | None
+    keepers: dict[str, bool]
+
+
+class Door:
+    """The webhook's part of an ingress process: open it, mount it, run it, close it."""
+
+    def __init__(self, settings: Settings, ingress: str, stream: Stream, pool: Pool) -> None:
+        boot, ledger = secrets.token_hex(8), Ledger()
+        inbox = Inbox(pool, patience=POSTGRES_SECONDS)
+        self._settings, self._stream, self._pool = settings, stream, pool
+        self._presence = Presence(Witness(pool, ingress, boot, patience=POSTGRES_SECONDS), ledger)
+        self._watch = StreamWatch(stream, self._presence.suspect, time.time_ns() // 1_000_000)
+        self._in_redis = Keeper("redis", self._watch.append, self._watch.look, REDIS_SECONDS)
+        self._in_postgres = Keeper("postgres", inbox.append, inbox.ping, POSTGRES_SECONDS)
+        self._keepers = [self._in_redis, self._in_postgres]
+        if settings.ingress_log == "postgres":
+            self._keepers = [self._in_postgres]
+
+        def lane(order: list[Keeper]) -> GroupCommit:
+            every = settings.ingress_log == "both"
+            return GroupCommit(ingress, boot, ledger, order, every=every)
+
+        self._intake = Intake(small=lane(self._keepers), large=lane(self._keepers[::-1]))
+
+    @classmethod
+    async def open(cls, settings: Settings, ingress: str) -> "Door":
+        """Build it for the ingress of that name; neither store need answer.
+
+        Raises SettingsError for a URL that is none, EvictingRedis for a Redis not to be trusted.
+        """
+        try:
+            redis = connect(settings.redis_url.reveal(), timeout=REDIS_SECONDS)
+        except ValueError:
+            raise SettingsError(["REDIS_URL cannot be read as the URL of a Redis"]) from None
+        pool = await open_pool(settings.database_url.reveal(), size=4, patience=POSTGRES_SECONDS)
+        door = cls(settings, ingress, Stream(redis), pool)
+        await door._look()
+        durability = door._watch.durability
+        if durability and durability.evicts:
+            await door._let_go()
+            raise EvictingRedis(f"Redis is not fit to hold webhooks: {durability.why}.")
+        return door
+
+    def mount(self, app: web.Application) -> None:
+        """Add the routes Facebook calls."""
+        app_secrets = [secret.reveal() for secret in self._settings.facebook_app_secrets]
+        bodies = Bodies()
+        handshake = Handshake(self._settings.webhook_verify_token.reveal())
+        receiver = Receiver(self._intake, bodies, app_secrets)
+        app.router.add_get("/api/webhook", handshake.answer)
+        app.router.add_post("/api/webhook", receiver.answer)
+        for name, kind in _CALLBACKS:
+            callback = Callback(kind, self._intake, bodies, app_secrets)
+            app.router.add_post(f"/api/webhook/{name}", callback.answer)
+
+    def readiness(self) -> Readiness:
+        """Tell whether webhooks can be acknowledged now."""
+        keepers = {keeper.name: keeper.usable for keeper in self._keepers}
+        return Readiness(any(keepers.values()), self._durability(), keepers)
+
+    async def run(self) -> None:
+        """Do everything that is not a request, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._intake.run())
+            tasks.create_task(_every(PROBE_EVERY, self._look))
+            tasks.create_task(_every(BEAT_EVERY, self._beat))
+
+    async def close(self) -> None:
+        """Store what still waits, say goodbye, let go of the stores."""
+        await self._intake.flush()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._beat(), GOODBYE_SECONDS)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        await self._stream.aclose()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._pool.close(), GOODBYE_SECONDS)
+
+    async def _look(self) -> None:
+        await asyncio.gather(*(keeper.probe() for keeper in self._keepers))
+        metrics.durability_level.set(self._durability() or 0)
+
+    def _durability(self) -> int | None:
+        if self._settings.ingress_log != "redis" and self._in_postgres.usable:
+            return SAFEST
+        return self._watch.durability.level if self._watch.durability else None
+
+    async def _beat(self) -> None:
+        # A keeper tells when Postgres is away; the heartbeat waits for the next round.
+        with suppress(Unavailable):
+            await self._presence.beat()
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(seconds)

@@ -1,0 +1,369 @@
+"""Whatever stops a walk, it goes on from where it was."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+
+import pytest
+
+from deploy.simulator.config import Config, Modes
+from deploy.simulator.faults import Fault
+from shared.store import pages, runs
+from tests.integration.sync.desk import newest
+from worker.outcome import Done, Snooze
+from worker.sync import step as module
+
+SLICES = "/conversations$"
+
+
+def fetched(sim) -> int:
+    """How many conversations Graph handed out for the inbox."""
+    return sum(
+        int(call.parameters["limit"])
+        for call in sim.calls.list(SLICES)
+        if call.http == 200 and call.parameters.get("folder", "inbox") == "inbox"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch):
+    monkeypatch.setattr(module, "_backoff", lambda tries: module.timedelta(milliseconds=50))
+
+
+async def interrupted_after(it, run, calls: int) -> None:
+    """Take a step and cut it off once so many slices were asked for."""
+    stepping = asyncio.create_task(it.step(run))
+    async with asyncio.timeout(10):
+        while len(it.sim.calls.list(SLICES)) < calls and not stepping.done():
+            await asyncio.sleep(0.002)
+    stepping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await stepping
+
+
+async def test_a_step_that_is_cut_off_is_gone_on_with_from_its_place(desk):
+    async with desk(Config(conversations=100, messages=4), sync_slice="10") as it:
+        run = await it.request(it.only_page())
+        await interrupted_after(it, run, 8)
+        assert await it.value("select count(*) from conversations") >= 20
+        assert await it.value("select count(*) from sync_points where folder = 'inbox'") == 0
+        done = await it.finish(run)
+        assert done.status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+        assert fetched(it.sim) <= 100 + 2 * 10
+
+
+async def test_a_step_gives_its_lease_back_when_it_is_cut_off(desk):
+    async with desk(Config(conversations=50, messages=4), sync_slice="10") as it:
+        run = await it.request(it.only_page())
+        await interrupted_after(it, run, 3)
+        assert await it.value("select lease_id from sync_runs where id = $1", run.id) is None
+
+
+async def test_a_run_whose_holder_died_waits_for_its_lease_to_end(desk):
+    async with desk(Config(conversations=5)) as it:
+        run = await it.request(it.only_page())
+        lease = module.uuid4()
+        assert len(await runs.take(it.database, run.id, lease, 50)) == 1
+        assert await it.step(run) == Done()
+        await it.value("update sync_runs set lease_until = now() - interval '1 second'")
+        assert (await it.finish(run)).status == "complete"
+
+
+async def test_who_lost_the_lease_keeps_nothing_and_moves_nothing(desk):
+    async with desk(Config(conversations=40, messages=3), sync_slice="10") as it:
+        run = await it.request(it.only_page())
+        it.sim.faults.add(Fault(kind="slow", seconds=0.5, path=SLICES, skip=5, count=1))
+        stepping = asyncio.create_task(it.step(run))
+        while len(it.sim.calls.list(SLICES)) < 5:
+            await asyncio.sleep(0.01)
+        thief = module.uuid4()
+        await it.value("update sync_runs set lease_id = $1", thief)
+        await stepping
+        row = (await it.fetch("select status, lease_id from sync_runs where id = $1", run.id))[0]
+        assert (row["status"], row["lease_id"]) == ("running", thief)
+        assert await it.value("select count(*) from sync_points where folder = 'inbox'") == 0
+
+
+async def test_a_walk_stopped_twenty_times_at_random_is_complete(desk):
+    simulated = Config(conversations=200, messages=6)
+    async with desk(simulated, sync_slice="10") as it:
+        page, dice = it.only_page(), random.Random(7)
+        run = await it.request(page)
+        dead_cursors = 0
+        for number in range(20):
+            done = len(it.sim.calls.list(SLICES))
+            kind = number % 5
+            if kind == 0:
+                await interrupted_after(it, run, done + dice.randint(1, 3))
+            elif kind == 4:
+                dead_cursors += 1
+                it.sim.expire_cursors()
+                await interrupted_after(it, run, done + 2)
+            else:
+                error = ("1", "613", "190/460")[kind - 1]
+                skip = dice.randint(0, 2)
+                it.sim.faults.add(Fault(kind="error", error=error, path=SLICES, skip=skip, count=1))
+                await it.step(run)
+                it.sim.faults.clear()
+                await it.value("update sync_runs set resume_at = null where resume_at is not null")
+                await it.tools.graph._budget._take.registered_client.flushall()
+                if kind == 3:
+                    assert await it.value("select status from facebook_pages") == "parked"
+                    await it.renew_token(page)
+        done = await it.finish(run)
+        assert done.status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+        assert fetched(it.sim) <= 200 + 20 * 10 + dead_cursors * 200
+
+
+async def test_an_expired_cursor_restarts_the_walk_and_forgets_nothing(desk):
+    async with desk(Config(conversations=60, messages=3), sync_slice="10") as it:
+        page = it.only_page()
+        run = await it.request(page)
+        await interrupted_after(it, run, 8)
+        before = await it.value("select count(*) from conversations")
+        started = await it.value("select cursor->'listings'->0->>'started_ms' from sync_runs")
+        it.sim.expire_cursors()
+        it.sim.clock.skew += 100
+        done = await it.finish(run)
+        assert done.status == "complete"
+        assert before > 0
+        assert await it.stored_mids() == it.true_mids()
+        point = await it.value("select synced_to from sync_points where folder = 'inbox'")
+        assert point.timestamp() * 1000 == int(started)
+
+
+async def test_cursors_that_die_faster_than_they_can_be_read_end_the_run_with_a_reason(desk):
+    simulated = Config(conversations=30, messages=1, modes=Modes(cursor_life=0.001))
+    async with desk(simulated, sync_slice="10") as it:
+        run = await it.sync(it.only_page())
+        assert run.status == "failed"
+        assert "cursor" in run.error
+        assert await it.value("select count(*) from sync_points where folder = 'inbox'") == 0
+
+
+async def test_a_circle_of_cursors_is_no_end(desk, monkeypatch):
+    async with desk(Config(conversations=30, messages=1), sync_slice="10") as it:
+        page = it.only_page()
+        walk_to = it.sim.truth.page(page).inboxes["messenger", "inbox"]
+        stuck = walk_to.rows[15]
+        from deploy.simulator import paging
+
+        real = paging.conversations
+
+        def circling(inbox, cursors, limit, window, after, before):
+            found = real(inbox, cursors, limit, window, after, before)
+            if inbox is walk_to and found.older:
+                found.after = cursors.write(f"{stuck.updated_ms}.{stuck.thread}")
+            return found
+
+        monkeypatch.setattr(paging, "conversations", circling)
+        run = await it.sync(page)
+        assert run.status == "failed"
+        assert "been already" in run.error
+        assert await it.value("select count(*) from sync_points where folder = 'inbox'") == 0
+
+
+async def test_a_dead_token_parks_the_page_and_a_new_one_goes_on(desk):
+    async with desk(Config(conversations=60, messages=3), sync_slice="10") as it:
+        page = it.only_page()
+        run = await it.request(page)
+        await interrupted_after(it, run, 3)
+        it.sim.tokens.kill(it.sim.truth.page(page), 460)
+        it.sim.calls.clear()
+        assert await it.step(run) == Done()
+        assert it.sim.calls.requests() <= 2
+        stopped = await runs.find(it.database, run.id)
+        assert (stopped.status, stopped.error_code) == ("interrupted", "190/460")
+        assert stopped.resume_at is None
+        assert "password" in stopped.error
+        found = await pages.find(it.database, page)
+        assert (found.status, found.status_reason) == ("parked", stopped.error)
+        assert found.last_synced_at is None
+        it.sim.tokens.issue(it.sim.truth.page(page), 0)
+        await it.renew_token(page)
+        joined = await it.request(page)
+        assert joined.id == run.id
+        assert (await it.finish(run)).status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+
+
+async def test_a_token_that_a_person_replaced_meanwhile_does_not_park_the_page(desk):
+    async with desk(Config(conversations=5)) as it:
+        page = it.only_page()
+        run = await it.request(page)
+        (taken,) = await runs.take(it.database, run.id, module.uuid4(), 1)
+        await it.renew_token(page)
+        assert not await runs.park(it.database, taken, "dead")
+        assert (await pages.find(it.database, page)).status == "active"
+
+
+async def test_a_limit_sets_the_page_to_rest_until_the_time_facebook_names(desk):
+    async with desk(Config(conversations=60, messages=2), sync_slice="10") as it:
+        page = it.only_page()
+        spent = {"call_count": 100, "estimated_time_to_regain_access": 19}
+        headers = {"X-Business-Use-Case-Usage": json.dumps({page: [spent]})}
+        it.sim.faults.add(
+            Fault(kind="error", error="80006", path=SLICES, skip=2, count=1, headers=headers)
+        )
+        run = await it.request(page)
+        assert await it.step(run) == Done()
+        rests = await runs.find(it.database, run.id)
+        assert (rests.status, rests.error_code) == ("interrupted", "80006")
+        wait = rests.resume_at - module.datetime.now(module.UTC)
+        assert 18 < wait.total_seconds() / 60 <= 19
+        it.sim.calls.clear()
+        assert await it.step(run) == Done()
+        assert it.sim.calls.requests() == 0
+
+
+async def test_an_answer_that_is_too_large_is_asked_for_in_pieces_that_grow_again(desk):
+    simulated = Config(conversations=120, messages=10, modes=Modes(max_cost=150))
+    async with desk(simulated, sync_slice="40", sync_messages="5") as it:
+        run = await it.sync(it.only_page())
+        assert run.status == "complete"
+        limits = [int(call.parameters["limit"]) for call in it.sim.calls.list(SLICES)]
+        assert max(limits) == 40
+        assert any(limit <= 20 for limit in limits)
+        assert any(later > sooner for sooner, later in itertools.pairwise(limits))
+        assert await it.stored_mids() == it.true_mids(newest(5))
+
+
+async def test_nested_messages_shrink_when_one_conversation_is_too_much(desk):
+    simulated = Config(conversations=3, messages=10, modes=Modes(max_cost=6))
+    async with desk(simulated, sync_messages="8") as it:
+        run = await it.sync(it.only_page())
+        assert run.status == "complete"
+        await it.history(it.only_page())
+        assert await it.stored_mids() == it.true_mids()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="error", error="1", path=SLICES, skip=1, count=2),
+        Fault(kind="error", error="2", path=SLICES, skip=1, count=2),
+        Fault(kind="html503", path="^/$|conversations$", skip=1, count=2),
+        Fault(kind="unavailable200", path="^/$|conversations$", skip=1, count=1),
+        Fault(kind="reset", path="^/$|conversations$", skip=1, count=1),
+        Fault(kind="null", path=SLICES, count=3),
+        Fault(kind="short", path=SLICES, count=4),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.error or ''}",
+)
+async def test_passing_trouble_passes(desk, fault):
+    async with desk(Config(conversations=40, messages=3), sync_slice="10") as it:
+        it.sim.faults.add(fault)
+        run = await it.sync(it.only_page())
+        assert run.status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+
+
+async def test_trouble_that_does_not_pass_is_told_and_claims_nothing(desk, monkeypatch):
+    waits = iter([0, 0, 20])
+    monkeypatch.setattr(module, "_backoff", lambda _: module.timedelta(seconds=next(waits)))
+    async with desk(Config(conversations=5)) as it:
+        it.sim.faults.add(Fault(kind="error", error="1", path=SLICES))
+        run = await it.sync(it.only_page())
+        assert (run.status, run.error_code) == ("interrupted", "1")
+        assert run.resume_at is not None
+        assert await it.value("select last_synced_at from facebook_pages") is None
+
+
+async def test_a_refusal_that_stays_fails_the_run_after_a_second_try(desk):
+    async with desk(Config(conversations=5)) as it:
+        it.sim.faults.add(Fault(kind="error", error="104", path=SLICES))
+        run = await it.sync(it.only_page())
+        assert (run.status, run.error_code) == ("failed", "104")
+        assert "secret" in run.error
+
+
+async def test_an_answer_that_takes_too_long_is_asked_for_in_pieces(desk, monkeypatch):
+    from worker.sync import asking
+
+    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    async with desk(Config(conversations=20, messages=2), sync_slice="20") as it:
+        it.sim.faults.add(Fault(kind="slow", seconds=0.4, path="^/$|conversations$", count=1))
+        run = await it.sync(it.only_page())
+        assert run.status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+
+
+async def test_a_step_ends_in_time_and_says_that_it_goes_on(desk, monkeypatch):
+    monkeypatch.setattr(module, "STEP", 0.0)
+    async with desk(Config(conversations=30, messages=1), sync_slice="10") as it:
+        run = await it.request(it.only_page())
+        assert isinstance(await it.step(run), Snooze)
+        told = await runs.find(it.database, run.id)
+        assert (told.status, told.error) == ("running", None)
+
+
+async def test_inner_reading_is_resumed_where_it_was(desk):
+    async with desk(Config(conversations=3, messages=3)) as it:
+        page = it.only_page()
+        await it.sync(page)
+        it.sim.happen(page, conversations=1, count=1000, webhook=False)
+        run = await it.request(page)
+        it.sim.calls.clear()
+        stepping = asyncio.create_task(it.step(run))
+        while len(it.sim.calls.list("/messages$")) < 5:
+            await asyncio.sleep(0.002)
+        stepping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stepping
+        done = await it.finish(run)
+        assert done.status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+        assert len(it.sim.calls.list("/messages$")) <= 10 + 2
+
+
+async def test_history_is_resumed_per_conversation(desk):
+    async with desk(Config(conversations=4, messages=700)) as it:
+        page = it.only_page()
+        await it.sync(page)
+        run = await it.request(page, "history")
+        it.sim.calls.clear()
+        stepping = asyncio.create_task(it.step(run))
+        while len(it.sim.calls.list("/messages$")) < 12:
+            await asyncio.sleep(0.002)
+        stepping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stepping
+        done = await it.finish(run)
+        assert done.status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+        assert len(it.sim.calls.list("/messages$")) <= 4 * 7 + 2 * 4
+
+
+async def test_what_a_holder_committed_before_it_died_is_told_of_by_the_next(desk):
+    async with desk(Config(conversations=12, messages=1), sync_slice="5") as it:
+        run = await it.request(it.only_page())
+        told: list[set[tuple[str, str]]] = []
+
+        async def dies(*_: object, **__: object) -> None:
+            raise SystemError("killed between COMMIT and the news")
+
+        effects = it.tools.storing._effects
+        follow, effects.follow = effects.follow, dies
+        with pytest.raises(SystemError):
+            await it.step(run)
+        committed = await it.value("select count(*) from conversations")
+        assert committed > 0
+        # Nobody gave the lease back, and it has ended.
+        await it.value(
+            "update sync_runs set lease_id = $1, lease_until = now() - interval '1 s'"
+            " where id = $2",
+            module.uuid4(),
+            run.id,
+        )
+
+        async def telling(applied, *, again):
+            told.append(set(applied.changes) | (applied.mentioned if again else set()))
+            await follow(applied, again=again)
+
+        effects.follow = telling
+        assert (await it.finish(run)).status == "complete"
+        assert len(told[0]) == committed

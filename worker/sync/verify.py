@@ -1,0 +1,192 @@
+"""Verification: does everything that Graph lists lie in our tables? Names what does not.
+
+Every conversation of every folder is compared, with the ids of its newest messages or (`deep`) of
+all of them; with `repair`, what is missing is then fetched, that and nothing else. What we have
+and Graph does not list is no fault, and what it lists but hides is not missing.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from shared.events import Message, Thread
+from shared.facebook import replies, requests
+from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
+from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
+from shared.store import coverage
+from shared.store.coverage import Finding, Level, Mark, Proven, Repaired
+from shared.store.database import Database
+from shared.store.runs import Taken
+from worker.sync.inquiry import Chunk, GoesInCircles, Question
+from worker.sync.planning import listings
+from worker.sync.walk import INNER_SLICE, Inner, Listing, Listings, Place, is_end, last_mid
+
+_TO_THE_END, _NO_DEEPER = 0, 2**62
+
+
+def place(*, instagram: bool, deep: bool, limit: int, nested: int) -> Place:
+    """Return where a verification begins."""
+    return Place(
+        linked=True,
+        listings=[
+            Listing(
+                platform=platform,
+                folder=folder,
+                inner_ms=_TO_THE_END if deep else _NO_DEEPER,
+                limit=limit,
+                nested=nested,
+            )
+            for platform, folder in listings(instagram=instagram)
+        ],
+    )
+
+
+class Verify(Listings):
+    """Compares what the listings hold with what is stored; `found` was found so far."""
+
+    ids_only = True
+
+    def __init__(
+        self, run: Taken, place: Place, limit: int, database: Database, found: Sequence[Finding]
+    ) -> None:
+        super().__init__(run, place, limit)
+        self._database = database
+        self._level: Level = "deep" if run.options.get("deep") else "newest"
+        self._repairs = bool(run.options.get("repair"))
+        self._found = {(one.thread_id, one.mid): one for one in found}
+        self._begun: dict[str, Inner] = {}
+
+    async def questions(self, most: int, slots: int, /) -> list[Question]:
+        asked = await super().questions(most, slots)
+        if asked or not self._repairs:
+            return asked
+        return [self._ask_missing(one) for one in list(self._found.values())[:most]]
+
+    async def _take_slice(
+        self, listing: Listing, mailbox: Mailbox, told: ConversationSlice
+    ) -> list[Chunk]:
+        chunk = Chunk(rejected=told.rejected)
+        self.counts.total += len(told.found)
+        # What is younger than a minute may still be on its way to us: the date of a reply's
+        # content is a minute before the reply.
+        settled = [one for one in told.found if one.updated_ms <= one.thread.as_of_ms]
+        people = [one.thread.participant_id for one in settled]
+        missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
+        for one in told.found:
+            if one.thread.participant_id in missing:
+                chunk.marks.append(self._find(one.thread, ""))
+                continue
+            nested = replies.nested_messages(one, mailbox)
+            if nested is not None:
+                chunk.marks += await self._compare(one.thread, nested)
+            if self._goes_deeper(listing, nested):
+                after = nested.after if nested else None
+                listing.inner.append(Inner(thread=one.thread, after=after))
+        return [chunk]
+
+    async def _take_messages(
+        self, _listing: Listing, inner: Inner, told: MessageSlice, _is_last: bool, /
+    ) -> Chunk:
+        return Chunk(marks=await self._compare(inner.thread, told), rejected=told.rejected)
+
+    async def _compare(self, thread: Thread, told: MessageSlice) -> list[Mark]:
+        settled = [
+            one.mid
+            for one in told.found
+            if isinstance(one, Message) and one.sent_ms <= thread.as_of_ms
+        ]
+        missing = await coverage.missing_messages(self._database, thread.page_id, settled)
+        return [self._find(thread, mid) for mid in sorted(missing)]
+
+    def _find(self, thread: Thread, mid: str) -> Finding:
+        finding = Finding(
+            page_id=thread.page_id,
+            participant_id=thread.participant_id,
+            thread_id=thread.thread_id,
+            mid=mid,
+        )
+        if (thread.thread_id, mid) not in self._found:
+            self.counts.missing += 1
+        self._found[thread.thread_id, mid] = finding
+        return finding
+
+    def _at_end(self, _: Listing, chunk: Chunk, /) -> None:
+        if all(other.done for other in self._place.listings):
+            self._prove(chunk)
+
+    def _prove(self, chunk: Chunk) -> None:
+        """Say that the Page is complete, as of the beginning, when nothing is missing any more."""
+        started = [listing.started_ms for listing in self._place.listings if listing.started_ms]
+        if not self._found and started:
+            chunk.marks.append(Proven(level=self._level, as_of_ms=min(started)))
+
+    def _ask_missing(self, missing: Finding) -> Question:
+        mailbox = self._mailbox_of(missing)
+        if missing.mid:
+            return Question(
+                request=requests.message(missing.mid, platform=mailbox.platform),
+                hear=partial(self._hear_message, missing),
+                refuse=partial(self._refuse_missing, missing),
+            )
+        begun = self._begun.get(missing.thread_id)
+        return Question(
+            request=requests.messages(
+                missing.thread_id,
+                platform=mailbox.platform,
+                limit=INNER_SLICE,
+                after=begun.after if begun else None,
+            ),
+            hear=partial(self._hear_conversation, missing),
+            refuse=partial(self._refuse_missing, missing),
+        )
+
+    async def _hear_message(self, missing: Finding, reply: Reply) -> list[Chunk]:
+        told = replies.message(reply, self._mailbox_of(missing), missing.participant_id)
+        return [self._repaired(missing, Chunk(events=[told]))]
+
+    async def _hear_conversation(self, missing: Finding, reply: Reply) -> list[Chunk]:
+        mailbox = self._mailbox_of(missing)
+        told = replies.messages(reply, mailbox, missing.participant_id)
+        thread = Thread(
+            platform=mailbox.platform,
+            page_id=missing.page_id,
+            participant_id=missing.participant_id,
+            thread_id=missing.thread_id,
+            as_of_ms=reply.as_of_ms,
+        )
+        chunk = Chunk(events=[*told.found, thread], rejected=told.rejected)
+        if is_end(told, mailbox.platform):
+            return [self._repaired(missing, chunk)]
+        begun = self._begun.setdefault(missing.thread_id, Inner(thread=thread, after=None))
+        if begun.loop.closes(last_mid(told)):
+            raise GoesInCircles
+        begun.after = told.after
+        return [chunk]
+
+    def _refuse_missing(self, missing: Finding, verdict: Verdict) -> list[Chunk] | None:
+        match verdict:
+            case ObjectUnreadable():
+                # It was listed a moment ago and is hidden now: there is nothing to be had.
+                return [self._repaired(missing, Chunk())]
+            case RestartWalk():
+                self._begun.pop(missing.thread_id, None)
+                return []
+            case _:
+                return None
+
+    def _repaired(self, missing: Finding, chunk: Chunk) -> Chunk:
+        del self._found[missing.thread_id, missing.mid]
+        self.counts.repaired += 1
+        chunk.marks.append(Repaired(thread_id=missing.thread_id, mid=missing.mid))
+        if not self._found:
+            self._prove(chunk)
+        chunk.place = self._encoded()
+        return chunk
+
+    def _mailbox_of(self, missing: Finding) -> Mailbox:
+        is_messenger = missing.page_id == self._page_id
+        own = frozenset(known for known in (self._page_id, self._instagram_id) if known)
+        return Mailbox(
+            platform="messenger" if is_messenger else "instagram",
+            page_id=missing.page_id,
+            own=own,
+        )
