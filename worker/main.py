@@ -47,6 +47,7 @@ from worker.effects import Effects
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
+from worker.numbers import Numbers
 from worker.slot import Slot
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
@@ -79,6 +80,7 @@ class Parts(Struct, frozen=True):
     ingests: dict[str, Ingest]
     jobs: Jobs
     arq: ArqRedis
+    numbers: Numbers | None
 
 
 @asynccontextmanager
@@ -166,7 +168,14 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "waiting": letters.apply_waiting,
             "upkeep": upkeep,
         }
-        yield Parts(slot=slot.name, ingests=ingests, jobs=Jobs(works, crons, database), arq=arq)
+        port = settings.metrics_port
+        yield Parts(
+            slot=slot.name,
+            ingests=ingests,
+            jobs=Jobs(works, crons, database),
+            arq=arq,
+            numbers=None if port is None else Numbers(settings.ingress_host, port),
+        )
 
 
 async def serve(settings: Settings, only: Only) -> None:
@@ -189,6 +198,8 @@ def tasks(
     if only != "ingest":
         for name in (NOW, LATER):
             running[f"jobs-{name}"] = partial(_serve_queue, parts, name, stop)
+    if parts.numbers:
+        running["numbers"] = partial(parts.numbers.serve, stop)
     return running
 
 

@@ -1,6 +1,6 @@
 """Writes one batch of rows in one transaction and tells what it changed."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct, field
 
+from shared import metrics
 from shared.ids import conversation_id
 from shared.store import queries
 from shared.store.database import Connection, Database
@@ -269,6 +270,8 @@ _VISIBLE = {
 }
 
 
-async def insert_dead_letters(connection: Connection, letters: Iterable[DeadLetter]) -> None:
+async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Keep what could not become rows; the same bytes for the same reason are kept once."""
-    await connection.execute(_SQL["insert_dead_letters"], *columns(list(letters)))
+    await connection.execute(_SQL["insert_dead_letters"], *columns([*letters]))
+    for letter in letters:
+        metrics.dead_letters.labels(letter.reason).inc()
