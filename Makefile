@@ -35,7 +35,7 @@ test: lint browser ## Everything CI runs
 # What drives the pages in a real browser is skipped without one, and says so.
 .PHONY: browser
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'Installing Chromium' && \
 	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true

@@ -131,7 +131,7 @@ async def world(
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, or the machine's own Chrome."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium", "google-chrome")
     program = next((found for name in names if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("there is no Chromium: apt-get install chromium")
