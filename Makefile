@@ -25,16 +25,19 @@ run: $(VENV)/.runs ## Run everything on this machine: servers, a simulated Faceb
 setup: $(VENV)/.tests ## Make .venv with all it takes to run, check and test
 
 .PHONY: check
-check: $(VENV)/.tests ## Lint, types, imports, fast tests: what every commit must pass
-	@$(BIN)/ruff check --quiet --output-format=concise
-	@$(BIN)/ruff format --check --quiet
-	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo
+check: lint ## Lint, types, imports, fast tests: what every commit must pass
 	@$(BIN)/pytest --quiet tests/unit
 
 .PHONY: test
-test: check ## Everything CI runs
+test: lint ## Everything CI runs
 	@$(BIN)/pytest --quiet --numprocesses=2
+
+.PHONY: lint
+lint: $(VENV)/.tests ## Lint, types, imports
+	@$(BIN)/ruff check --quiet --output-format=concise
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@said=$$($(BIN)/lint-imports --no-logo) || { echo "$$said"; exit 1; }
 
 .PHONY: deploy-check
 deploy-check: .venv-deploy/.ready ## Lint or run every file under deploy/

@@ -96,5 +96,14 @@ cache_invalidations = Counter(
     ["family"],
 )
 
+graph_answers = Counter(
+    "pagewire_graph_answers",
+    "Answers of the Graph API: Reply, NoneType (left out of a batch), or what they ask us to do",
+    ["answer"],
+)
+sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"])
+pages_unproven = Gauge(
+    "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago"
+)
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
 pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

@@ -39,7 +39,7 @@ def main() -> int:
 
 async def _run(home: Path) -> None:
     with contextlib.ExitStack() as held:
-        held.enter_context(folders.claimed(home / "run"))
+        held.enter_context(folders.claimed(home, "run"))
         async with Supervisor(report=_say) as supervisor:
             stop = asyncio.create_task(_stop_requested())
             start = asyncio.create_task(Stack(home, held, supervisor, _say).start())

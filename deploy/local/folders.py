@@ -19,22 +19,20 @@ SOCKET_PATH_LIMIT = 103
 
 
 @contextlib.contextmanager
-def claimed(what: Path) -> Iterator[None]:
-    """Hold `what` for this process alone, by a lock on the file `what`.lock.
+def claimed(home: Path, part: str) -> Iterator[None]:
+    """Hold a part of `home` for this process alone, by a lock on a file of that name.
 
     PostgreSQL refuses a folder in use by itself; two Valkeys would both run and spoil the data.
     The kernel frees the lock when we end, however we end.
     """
-    what.parent.mkdir(parents=True, exist_ok=True)
-    with what.with_name(what.name + ".lock").open("a+") as file:
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / f"{part}.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise CannotStart(
-                f"{what} is in use by {holder}.\nStop that one first; its data is safe."
-            ) from None
+            raise CannotStart(f"{home} is in use by {holder}.\nStop that one first.") from None
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} since {now}")

@@ -65,7 +65,7 @@ def redis(home: Path, *, durable: bool = True) -> Iterator[str]:
 def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
     """Hold the PostgreSQL of `home`, its cluster made; yield it ready to start."""
     home = home.resolve()
-    with folders.claimed(home / "postgres"):
+    with folders.claimed(home, "postgres"):
         binary = binaries.postgres()
         account = Account.for_database(home / binary.kept_as)
         place = folders.reachable(home, account)
@@ -105,7 +105,7 @@ def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
 def redis_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
     """Hold the Valkey or Redis of `home`; yield it ready to start."""
     home = home.resolve()
-    with folders.claimed(home / "redis"):
+    with folders.claimed(home, "redis"):
         binary = binaries.redis()
         data = folders.private(home / binary.kept_as, None)
         where = folders.for_socket(home / "redis-socket", REDIS_SOCKET, None) / REDIS_SOCKET

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -68,13 +67,13 @@ class Api:
         self._hub = Hub(self.database, self.cache)
         directory = Directory(self.database)
         self.callers = Callers(self.database, directory)
-        self._streams = Streams(self.callers, deps.rhythm)
-        jobs = Jobs(self.database, self._streams)
+        self.streams = Streams(self.callers, deps.rhythm)
+        jobs = Jobs(self.database, self.streams)
         asked = Queue(self._arq)
         keys = settings.token_encryption_keys
         self.resources: Sequence[object] = (
             Conversations(self.database, self._replica, directory, self.cache),
-            Live(directory, self._hub, self._streams),
+            Live(directory, self._hub, self.streams),
             Syncs(self.database, directory, asked, jobs),
             jobs,
             Pages(
@@ -91,11 +90,14 @@ class Api:
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """Keep the feed flowing, and close what was opened."""
-        hub = asyncio.create_task(self._hub.run(), name="hub")
+        tasks = {asyncio.create_task(work()) for work in (self._hub.listen, self._hub.read)}
         yield
-        hub.cancel()
-        with suppress(asyncio.CancelledError):
-            await hub
+        while tasks:
+            # A cancellation may be swallowed, by redis-py while it connects and by Python 3.11's
+            # wait_for (cpython #86296): then it is sent again.
+            for task in tasks:
+                task.cancel()
+            tasks = (await asyncio.wait(tasks, timeout=0.1))[1]
         await self.cache.aclose()
         await self._arq.aclose()
         await self.database.close()
@@ -103,7 +105,7 @@ class Api:
 
     async def end_streams(self, _: web.Application) -> None:
         """End what would otherwise hold the shutdown up."""
-        self._streams.close()
+        self.streams.close()
 
 
 def setup_api(app: web.Application, deps: Deps) -> Api:

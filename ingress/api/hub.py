@@ -13,9 +13,8 @@ from ingress.api.shapes import LiveChange
 from ingress.api.streams import event
 from shared import log
 from shared.cache import Cache
-from shared.errors import PagewireError
 from shared.store import feed
-from shared.store.database import Database, is_transient
+from shared.store.database import Database
 from shared.store.feed import FeedChange, Forgotten, Look
 
 _log = log.get(__name__)
@@ -78,11 +77,30 @@ class Hub:
         self._something = asyncio.Event()
         self._position: str | None = None
 
-    async def run(self) -> None:
-        """Read until cancelled, whatever happens to Postgres and Redis."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(), name="hub-listen")
-            tasks.create_task(self._read(), name="hub-read")
+    async def listen(self) -> None:
+        """Note what is announced, until cancelled; without Redis, looking has to do."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                async for conversations in self._cache.announcements():
+                    if conversations:
+                        self._announced |= dict.fromkeys(conversations, time.monotonic())
+                        self._something.set()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def read(self) -> None:
+        """Read the feed and hand it out, until cancelled, whatever happens to the stores."""
+        while True:
+            began = time.monotonic()
+            self._something.clear()
+            try:
+                await self._look()
+            except Exception as error:
+                _log.warning("feed_unreadable", error=type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(began + TICK - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._something.wait()
 
     def join(self, client: Client) -> None:
         """Let a client have what becomes visible from now on."""
@@ -104,31 +122,6 @@ class Hub:
         if look.more:
             return event("reset", b"{}", feed.safe(look.position))
         return b"".join(_frame(change, look) for change in look.changes)
-
-    async def _listen(self) -> None:
-        while True:
-            with contextlib.suppress(RedisError, OSError):
-                async for conversations in self._cache.announcements():
-                    if conversations:
-                        self._announced |= dict.fromkeys(conversations, time.monotonic())
-                        self._something.set()
-            await asyncio.sleep(LOOK_EVERY)
-
-    async def _read(self) -> None:
-        while True:
-            began = time.monotonic()
-            self._something.clear()
-            try:
-                await self._look()
-            except Exception as error:
-                if not (isinstance(error, PagewireError) or is_transient(error)):
-                    raise
-                _log.warning("feed_unreadable", error=type(error).__name__)
-                await asyncio.sleep(LOOK_EVERY)
-            await asyncio.sleep(began + TICK - time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._something.wait()
 
     async def _look(self) -> None:
         if self._position is None:

@@ -23,10 +23,11 @@ from shared.store.database import Database
 
 _log = log.get(__name__)
 
-FacebookId = Annotated[str, Meta(pattern=r"^[0-9]{1,32}$")]
+# Python's `$` lets a newline follow.
+FacebookId = Annotated[str, Meta(pattern=r"^[0-9]{1,32}$(?!\n)")]
 """Facebook's ids of Pages and Instagram accounts are digits."""
 
-Token = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$")]
+Token = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$(?!\n)")]
 
 _SHOWN = tuple(name for name in Page.__struct_fields__ if name not in {"run", "budget"})
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ingress.cli.problem import Problem
+from shared import log
 from shared.config import Secret, Settings
 from shared.crypto import CannotDecrypt, KeyRing
 from shared.facebook.client import Client
@@ -22,6 +23,7 @@ WANTS = ("facebook_app_id", "facebook_app_secrets")
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Client]:
     """Lend a client for Graph."""
+    log.configure("warning", settings.log_format)
     async with connected_client(
         url=settings.graph_api_url,
         version=settings.graph_api_version,

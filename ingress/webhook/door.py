@@ -19,6 +19,8 @@ from ingress.webhook.ledger import Ledger
 from ingress.webhook.presence import Presence
 from ingress.webhook.receive import Receiver
 from ingress.webhook.watch import StreamWatch
+from shared import metrics
+from shared.backlog.durability import SAFEST
 from shared.backlog.inbox import Inbox
 from shared.backlog.postgres import Pool, open_pool
 from shared.backlog.stream import Stream
@@ -50,7 +52,7 @@ class EvictingRedis(PagewireError):
 class Readiness(Struct, frozen=True):
     """The body of `/readyz`.
 
-    `ready`: webhooks can be acknowledged. `durability`: what they survive in Redis
+    `ready`: webhooks can be acknowledged. `durability`: what they survive then
     (`shared.backlog.durability`), null while unknown. `keepers`: which places are in use.
     """
 
@@ -65,21 +67,20 @@ class Door:
     def __init__(self, settings: Settings, ingress: str, stream: Stream, pool: Pool) -> None:
         boot, ledger = secrets.token_hex(8), Ledger()
         inbox = Inbox(pool, patience=POSTGRES_SECONDS)
-        self._stream, self._pool = stream, pool
+        self._settings, self._stream, self._pool = settings, stream, pool
         self._presence = Presence(Witness(pool, ingress, boot, patience=POSTGRES_SECONDS), ledger)
         self._watch = StreamWatch(stream, self._presence.suspect, time.time_ns() // 1_000_000)
-        in_redis = Keeper("redis", self._watch.append, self._watch.look, REDIS_SECONDS)
-        in_postgres = Keeper("postgres", inbox.append, inbox.ping, POSTGRES_SECONDS)
-        self._keepers = [in_redis, in_postgres]
+        self._in_redis = Keeper("redis", self._watch.append, self._watch.look, REDIS_SECONDS)
+        self._in_postgres = Keeper("postgres", inbox.append, inbox.ping, POSTGRES_SECONDS)
+        self._keepers = [self._in_redis, self._in_postgres]
         if settings.ingress_log == "postgres":
-            self._keepers = [in_postgres]
-        self._intake = Intake(
-            *(
-                GroupCommit(ingress, boot, ledger, order, every=settings.ingress_log == "both")
-                for order in (self._keepers, self._keepers[::-1])
-            )
-        )
-        self._settings = settings
+            self._keepers = [self._in_postgres]
+
+        def lane(order: list[Keeper]) -> GroupCommit:
+            every = settings.ingress_log == "both"
+            return GroupCommit(ingress, boot, ledger, order, every=every)
+
+        self._intake = Intake(small=lane(self._keepers), large=lane(self._keepers[::-1]))
 
     @classmethod
     async def open(cls, settings: Settings, ingress: str) -> "Door":
@@ -96,7 +97,7 @@ class Door:
         await door._look()
         durability = door._watch.durability
         if durability and durability.evicts:
-            await door.close()
+            await door._let_go()
             raise EvictingRedis(f"Redis is not fit to hold webhooks: {durability.why}.")
         return door
 
@@ -115,8 +116,7 @@ class Door:
     def readiness(self) -> Readiness:
         """Tell whether webhooks can be acknowledged now."""
         keepers = {keeper.name: keeper.usable for keeper in self._keepers}
-        durability = self._watch.durability
-        return Readiness(any(keepers.values()), durability.level if durability else None, keepers)
+        return Readiness(any(keepers.values()), self._durability(), keepers)
 
     async def run(self) -> None:
         """Do everything that is not a request, for ever."""
@@ -130,12 +130,21 @@ class Door:
         await self._intake.flush()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._beat(), GOODBYE_SECONDS)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         await self._stream.aclose()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._pool.close(), GOODBYE_SECONDS)
 
     async def _look(self) -> None:
         await asyncio.gather(*(keeper.probe() for keeper in self._keepers))
+        metrics.durability_level.set(self._durability() or 0)
+
+    def _durability(self) -> int | None:
+        if self._settings.ingress_log != "redis" and self._in_postgres.usable:
+            return SAFEST
+        return self._watch.durability.level if self._watch.durability else None
 
     async def _beat(self) -> None:
         # A keeper tells when Postgres is away; the heartbeat waits for the next round.

@@ -105,7 +105,7 @@ class GroupCommit:
 class Intake:
     """The way of an envelope into the backlog; large ones take a lane of their own."""
 
-    def __init__(self, small: GroupCommit, large: GroupCommit) -> None:
+    def __init__(self, *, small: GroupCommit, large: GroupCommit) -> None:
         self._small = small
         self._large = large
 

@@ -53,7 +53,7 @@ class Keeper:
             return False
         try:
             await self._within(min(self._patience, left), self._append(packed))
-        except Exception as error:
+        except Exception as error:  # whatever it was, the entry may not be here
             self._refused.inc()
             if left >= self._patience or not isinstance(error, TimeoutError):
                 self._failed(error)
@@ -67,7 +67,7 @@ class Keeper:
         """Look whether the place can be used, so that no request has to find out."""
         try:
             self._barred = await self._within(_PROBE_SECONDS, self._probe())
-        except Exception as error:
+        except Exception as error:  # whatever it was, the place is not well
             self._failed(error)
         else:
             self._failures = 0

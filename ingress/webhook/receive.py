@@ -57,12 +57,13 @@ class Receiver:
             if signer is not None:
                 self._signed[signer].inc()
                 return
+        reason = _what_is_wrong(signatures)
         self._unsigned += 1
         now = time.monotonic()
         if now - self._told > _TELL_EVERY:
-            _log.warning("signature_failed", requests=self._unsigned)
+            _log.warning("signature_failed", reason=reason, requests=self._unsigned)
             self._told, self._unsigned = now, 0
-        raise Refused(401, _what_is_wrong(signatures))
+        raise Refused(401, reason)
 
 
 def refusal(refused: Refused) -> web.Response:

@@ -86,7 +86,6 @@ class StreamWatch:
 
     async def _judge(self) -> None:
         found = await self._stream.durability()
-        metrics.durability_level.set(found.level)
         if found != self.durability and found.level < 3:
             _log.warning("weak_durability", level=found.level, reason=found.why)
         self.durability = found

@@ -4,6 +4,9 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+SAFEST = 3
+"""Survives a power loss: on disk before it was acknowledged, in Redis or in Postgres."""
+
 
 class Durability(Struct, frozen=True, kw_only=True):
     """`level` 3 survives a power loss, 2 all but two seconds of it, 1 a crash of Redis, 0 nothing.
@@ -17,7 +20,7 @@ class Durability(Struct, frozen=True, kw_only=True):
 
 
 _BY_FSYNC = {
-    "always": (3, "every entry is on disk before it is acknowledged"),
+    "always": (SAFEST, "every entry is on disk before it is acknowledged"),
     "everysec": (2, "appendfsync is everysec: a power loss takes up to two seconds of entries"),
     "no": (1, "appendfsync is no: a power loss takes what the system had not written yet"),
     None: (1, "appendonly is on, but Redis does not tell how it is synced (CONFIG GET is refused)"),

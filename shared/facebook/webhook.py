@@ -16,9 +16,11 @@ from msgspec import Raw, Struct, structs
 from shared.events import Item, Platform, Rejected
 from shared.facebook import scan
 from shared.facebook.ids import id_text
-from shared.facebook.items import TEST_PAGE, Channel, encode, moment, understand
+from shared.facebook.items import TEST_PAGE, understand
+from shared.facebook.notices import Channel, encode
 from shared.facebook.scan import UNREADABLE
 from shared.facebook.text import mend
+from shared.facebook.times import moment
 
 MAX_DEPTH = 64
 """Facebook nests about ten deep. A limit of our own gives the same answer on every stack."""
@@ -165,9 +167,9 @@ def _entry(opening: bytes, name: str | None, entry: bytes, closing: bytes) -> li
     given = _whole(members)
     page_id, time = _id(_scalar(given.get("id"))), _scalar(given.get("time"))
     before = opening + b"{"
-    for key in dict.fromkeys(["id", "time", *given]):
-        if key in given and not _is_list(key, given[key]):
-            before += encode(key) + b":" + given[key] + b","
+    for key, value in given.items():
+        if not _is_list(key, value):
+            before += encode(key) + b":" + value + b","
     pieces: list[_Piece] = []
     for key, value in members.parts:
         if _is_list(key, value):

@@ -213,6 +213,7 @@ class PageActivity(Struct, frozen=True, kw_only=True):
     is_walking: bool
     asked_at: datetime | None
     walked_at: datetime | None
+    proven_at: datetime | None
     last_message_at: datetime | None
     recent: int
 

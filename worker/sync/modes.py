@@ -7,7 +7,7 @@ import msgspec
 
 from shared.config import Settings
 from shared.facebook.limits import Priority
-from shared.store import coverage, people, runs
+from shared.store import coverage, pages, people, runs
 from shared.store.database import Database
 from shared.store.runs import Mode, Taken
 from worker.sync import verify
@@ -84,7 +84,8 @@ class SyncModes:
         return Verify(run, begun, limit, self._database, found)
 
     async def _follow_walk(self, run: Taken) -> None:
-        ids = [run.page_id, *([run.instagram_id] if run.instagram_id else [])]
+        # Looked up again: the walk itself may have found the Instagram account.
+        ids = (await pages.find(self._database, run.page_id)).entry_ids
         if await coverage.has_open_history(self._database, ids):
             await self._request(run, "history")
         if await people.due(self._database, "names", ids, but=(), most=1):

@@ -145,6 +145,8 @@ class _Step:
         self._leaving: list[_Active] = []
 
     async def begin(self, run: Taken) -> None:
+        if run.dropped_at is not None:
+            await self._tell_again(run, run.dropped_at)
         inquiry = await self._tools.modes.begin(run)
         try:
             token = self._tools.keys.decrypt(run.token, run.page_id)
@@ -154,6 +156,13 @@ class _Step:
             self._leaving.append(active)
             return
         self._active.append(_Active(run, token, inquiry))
+
+    async def _tell_again(self, run: Taken, dropped_at: datetime) -> None:
+        """Follow the commits of a holder who died, which nobody may have been told of."""
+        ids = [known for known in (run.page_id, run.instagram_id) if known]
+        since = dropped_at - 2 * runs.LEASE
+        changed = await runs.changed_since(self._tools.database, ids, since)
+        await self._tools.storing.tell_again(changed)
 
     async def go(self) -> None:
         """Ask in rounds, and write the answers of one while the next travels."""
@@ -339,6 +348,7 @@ class _Step:
             error_code=verdict.code if verdict else None,
             error=verdict.reason if verdict else None,
         )
+        metrics.sync_runs.labels(active.run.mode, status).inc()
         self._say(f"sync_{status}", active, verdict)
 
     async def _leave(

@@ -166,6 +166,11 @@ async def test_postgres_alone_can_be_the_log(gated: Gated) -> None:
     await gated.start(INGRESS_LOG="postgres")
     assert (await gated.post(b"{}"))[0] == 200
     assert (len(await gated.in_redis()), len(await gated.in_postgres())) == (0, 1)
+    assert await gated.readiness() == {
+        "ready": True,
+        "durability": 3,
+        "keepers": {"postgres": True},
+    }
     await gated.postgres_gate.shut()
     assert (await gated.post(b"{}"))[0] == 503
 

@@ -127,6 +127,7 @@ async def test_an_expired_cursor_restarts_the_walk_and_forgets_nothing(desk):
         before = await it.value("select count(*) from conversations")
         started = await it.value("select cursor->'listings'->0->>'started_ms' from sync_runs")
         it.sim.expire_cursors()
+        it.sim.clock.skew += 100
         done = await it.finish(run)
         assert done.status == "complete"
         assert before > 0
@@ -335,3 +336,34 @@ async def test_history_is_resumed_per_conversation(desk):
         assert done.status == "complete"
         assert await it.stored_mids() == it.true_mids()
         assert len(it.sim.calls.list("/messages$")) <= 4 * 7 + 2 * 4
+
+
+async def test_what_a_holder_committed_before_it_died_is_told_of_by_the_next(desk):
+    async with desk(Config(conversations=12, messages=1), sync_slice="5") as it:
+        run = await it.request(it.only_page())
+        told: list[set[tuple[str, str]]] = []
+
+        async def dies(*_: object, **__: object) -> None:
+            raise SystemError("killed between COMMIT and the news")
+
+        effects = it.tools.storing._effects
+        follow, effects.follow = effects.follow, dies
+        with pytest.raises(SystemError):
+            await it.step(run)
+        committed = await it.value("select count(*) from conversations")
+        assert committed > 0
+        # Nobody gave the lease back, and it has ended.
+        await it.value(
+            "update sync_runs set lease_id = $1, lease_until = now() - interval '1 s'"
+            " where id = $2",
+            module.uuid4(),
+            run.id,
+        )
+
+        async def telling(applied, *, again):
+            told.append(set(applied.changes) | (applied.mentioned if again else set()))
+            await follow(applied, again=again)
+
+        effects.follow = telling
+        assert (await it.finish(run)).status == "complete"
+        assert len(told[0]) == committed

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.events import Edit, Item, Message, Notice, Rejected
+from shared.facebook import webhook
 from shared.facebook.webhook import MAX_DEPTH, parse
 
 NOW = 1718479196000
@@ -456,6 +457,30 @@ def test_a_body_cut_anywhere_keeps_what_is_whole_and_says_that_it_was_cut() -> N
         assert len(results) == len(understood) + 1
         cut_inside = raw[:length].count(b'"mid"') - len(understood)
         assert cut_inside in {0, 1}
+
+
+def test_an_id_cut_short_names_no_other_page() -> None:
+    listed = '{"time":1718479195594,"messaging":[' + item(1) + '],"id":1001'
+    raw = '{"object":"page","entry":[' + listed
+    for length in range(raw.index('"id":1001'), len(raw) + 1):
+        for result in read(raw[:length].encode()):
+            assert isinstance(result, Rejected)
+            assert result.page_id is None
+
+
+def test_bytes_behind_a_list_are_kept() -> None:
+    raw = body('{"id":"1001","time":1718479195594,"messaging":[' + item(1) + "] " + item(2) + "}")
+    results = read(raw)
+    assert mids(results) == ["m_1", None]
+    assert results[1].raw == item(2).encode()
+
+
+def test_the_form_facebook_writes_is_read_the_quick_way() -> None:
+    raw = body(
+        entry(item(1), item(2)), entry(item(3), channel="standby"), entry(item(4), page='"1002"')
+    )
+    quickly, carefully = webhook._compact(raw), webhook._carefully(raw)
+    assert quickly == carefully
 
 
 def test_a_thousand_items_are_a_thousand_answers() -> None:
