@@ -80,7 +80,7 @@ class Parts(Struct, frozen=True):
     ingests: dict[str, Ingest]
     jobs: Jobs
     arq: ArqRedis
-    numbers: Numbers | None
+    numbers: Numbers | None = None
 
 
 @asynccontextmanager
