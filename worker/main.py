@@ -42,6 +42,7 @@ from shared.store import feed, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
+from shared.tasks import end
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.ingest import Ingest
@@ -222,10 +223,8 @@ async def _serve_queue(parts: Parts, name: str, stop: asyncio.Event) -> None:
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=GRACE)
     finally:
-        for task in (running, stopping, *worker.tasks.values()):
-            task.cancel()
-        # A job that is cut off says so to Redis before it ends; so wait for it.
-        await asyncio.gather(running, stopping, *worker.tasks.values(), return_exceptions=True)
+        # A job that is cut off says so to Redis before it ends; `end` waits for it.
+        await end([running, stopping, *worker.tasks.values()])
 
 
 def _arq_settings(name: str) -> dict[str, Any]:
