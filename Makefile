@@ -30,7 +30,7 @@ check: lint ## Lint, types, imports, fast tests: what every commit must pass
 
 .PHONY: test
 test: lint ## Everything CI runs
-	@$(BIN)/pytest --quiet --numprocesses=2
+	@$(BIN)/pytest --quiet --numprocesses=auto --maxprocesses=8
 
 .PHONY: lint
 lint: $(VENV)/.tests ## Lint, types, imports
