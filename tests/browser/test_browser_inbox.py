@@ -3,11 +3,14 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from deploy.simulator.truth import Conversation
 from shared.ids import conversation_id
 from tests.browser.conftest import PHONE, Visit, World, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROWS = ".row[data-row]"
 BUBBLES = ".message .bubble"
@@ -228,17 +231,13 @@ async def test_a_link_to_a_conversation_opens_it_and_back_leads_back(visit: Visi
 async def test_every_kind_of_attachment_is_shown_as_what_it_is(visit: Visit, world: World):
     of = conversation(world, 7)
     page = await open_inbox(visit)
-    cdn = "https://scontent.xx.fbcdn.net/v"
+    cdn, here = "https://scontent.xx.fbcdn.net/v", {"lat": 59.9, "long": 10.7}
     attachments = [
         {"type": "image", "payload": {"url": f"{cdn}/photo.jpg?oe=1"}},
         {"type": "video", "payload": {"url": f"{cdn}/film.mp4"}},
         {"type": "audio", "payload": {"url": f"{cdn}/voice.mp3"}},
         {"type": "file", "payload": {"url": f"{cdn}/bill.pdf"}, "name": "bill.pdf"},
-        {
-            "type": "location",
-            "title": "The harbour",
-            "payload": {"coordinates": {"lat": 59.9, "long": 10.7}},
-        },
+        {"type": "location", "title": "The harbour", "payload": {"coordinates": here}},
         {"type": "fallback", "title": "Ten huts", "payload": {"url": "https://example.org/huts"}},
         {"type": "hologram", "payload": {"url": "javascript:alert(1)"}},
     ]  # fmt: skip
