@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
@@ -146,7 +147,7 @@ async def long_history(bench: Bench) -> AsyncIterator[Line]:
             await asyncio.sleep(0.02)
         times.append(time.monotonic())
         memory.append(_rss())
-        laps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)][:10]
+        laps = [later - sooner for sooner, later in pairwise(times)][:10]
         yield Line(
             "100,000 messages of history: memory at 10, 50, 100 %",
             " / ".join(f"{memory[n]:.0f} MB" for n in (0, len(memory) // 2, -1)),
