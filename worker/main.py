@@ -38,7 +38,7 @@ from shared.queue import (
     SyncStep,
 )
 from shared.redis import connect
-from shared.store import feed, runs
+from shared.store import feed, reading, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
@@ -147,6 +147,9 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
 
+        async def merge_words() -> None:
+            await reading.merge_new_words(database)
+
         async def apply_waiting(job: ApplyWaiting) -> None:
             await letters.apply_waiting(job.page)
 
@@ -166,6 +169,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,
+            "words": merge_words,
             "waiting": letters.apply_waiting,
             "upkeep": upkeep,
         }
