@@ -17,10 +17,11 @@ SECONDS = 4
 # Each row that changes says in its text when its message was sent; what is painted next counts.
 WATCH = """() => {
   window.taken = new Map();
+  const begun = Date.now();
   const look = () => {
     for (const row of document.querySelectorAll(".snippet")) {
       const sent = /^at (\\d+)$/.exec(row.textContent)?.[1];
-      if (sent && !taken.has(sent)) taken.set(sent, Date.now() - Number(sent));
+      if (sent > begun && !taken.has(sent)) taken.set(sent, Date.now() - Number(sent));
     }
   };
   new MutationObserver(() => requestAnimationFrame(look)).observe(
