@@ -8,7 +8,7 @@ import { refreshThread } from "./messages.js";
 
 // More at once than this, and the first slice is read again in one request.
 const FEW = 3;
-const PACE_MS = 100; // a busy list that moves more often can be read by nobody
+const PACE_MS = 50; // a busy list that moves more often can be read by nobody
 // Kinds of change that no row of the list shows.
 const THREAD_ONLY = new Set(["read", "delivery", "reaction"]);
 // Kinds that may concern any message of the open thread, not only its newest.
