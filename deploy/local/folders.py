@@ -47,7 +47,8 @@ def reachable(home: Path, account: Account | None) -> Path:
     for parent in (Path("/var/lib/pagewire"), Path(tempfile.gettempdir(), "pagewire")):
         place = parent / _digest(home)
         with contextlib.suppress(OSError):
-            place.mkdir(parents=True, exist_ok=True)
+            _open_to_all(parent)
+            _open_to_all(place)
             if _trusted(parent, 0) and account.can("test", "-x", place):
                 return place
     raise CannotStart(
@@ -81,6 +82,13 @@ def for_socket(wanted: Path, name: str, account: Account | None) -> Path:
     if not _trusted(short, owner):
         raise CannotStart(f"{short} was made by somebody else: remove it, and start again.")
     return short
+
+
+def _open_to_all(folder: Path) -> None:
+    """Make a folder that everybody may enter, whatever the umask; leave one that is there."""
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _trusted(folder: Path, owner: int) -> bool:

@@ -9,7 +9,7 @@ from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
 from shared.facebook.limits import Priority
 from shared.store import runs
-from tests.integration.sync.desk import Desk, settings
+from tests.integration.sync.desk import Desk
 from worker.sync import step as module
 
 SLICES = "/conversations$"
@@ -190,7 +190,7 @@ async def test_ten_changed_conversations_take_two_calls_and_no_time(desk):
 
 
 async def test_writing_a_slice_takes_no_time_from_asking_for_the_next(desk):
-    async with desk(Config(conversations=80, messages=10)) as it:
+    async with desk(Config(conversations=80, messages=10), sync_slice="10") as it:
         page = it.only_page()
         it.sim.modes.latency = 0.2
         written = 0.0
@@ -203,7 +203,6 @@ async def test_writing_a_slice_takes_no_time_from_asking_for_the_next(desk):
             return await write(*what)
 
         it.tools.storing.write = slowly
-        it.tools.modes._settings = settings(sync_slice="10", graph_page_calls_per_second="0")
         run = await it.sync(page)
         took = (run.finished_at - run.started_at).total_seconds()
         assert took < written + 8 * 0.2 - 0.6
