@@ -80,7 +80,7 @@ dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by r
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(
-    "pagewire_job_seconds", "Jobs by name and how they ended", ["job", "ending"], buckets=_LATENCY
+    "pagewire_job_seconds", "Jobs by name and how they ended", ["name", "ending"], buckets=_LATENCY
 )
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])

@@ -62,6 +62,29 @@ and exists (
         and w.active and t.name = {value}::text
 )
 
+-- name: found
+-- What words find in messages, and in names: each half is planned for how common its words are,
+-- which one condition with `or` could not be.
+select * from (({in_messages}) union ({in_names})) c
+order by c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
+limit $2
+
+-- name: wanted_in_messages
+and exists (
+    select from messages m
+    where m.page_id = c.page_id and m.participant_id = c.participant_id
+        and to_tsvector('simple', m.text) @@ to_tsquery('simple', {value})
+)
+
+-- name: wanted_in_names
+and to_tsvector('simple', c.participant_name) @@ to_tsquery('simple', {value})
+
+-- name: plan_anew
+set local plan_cache_mode = force_custom_plan;
+
+-- name: merge_new_words
+select merge_new_words();
+
 -- name: messages
 -- A slice of a conversation, the newest first, before ($4, $5); one row without a mid when there
 -- is none, no row when there is no such conversation. A message without `sent_ms` is known only

@@ -46,7 +46,7 @@ async def test_a_page_is_paused_resumed_renamed_and_given_a_new_token(world: Wor
     resumed = await world.ask("PATCH", path, json={"status": "active"})
     assert resumed.body["status"] == "active"
     page = await pages.find(world.database, PAGE)
-    await pages.park(world.database, page.id, "The token has expired")
+    await world.park(page.id, "The token has expired")
     unparked = await world.ask("PATCH", path, json={"accessToken": "EAAnew"})
     assert (unparked.body["status"], unparked.body["statusReason"]) == ("active", None)
     taken = await world.ask("PATCH", f"/api/pages/{OTHER}", json={"instagramId": INSTAGRAM})

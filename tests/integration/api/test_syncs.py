@@ -118,7 +118,7 @@ async def test_a_sync_that_cannot_go_on_says_why(world: World) -> None:
     assert reply.status == 502
     assert "Graph does not answer" in reply.body["error"]
     page = await pages.find(world.database, PAGE)
-    await pages.park(world.database, page.id, "The token has expired")
+    await world.park(page.id, "The token has expired")
     reply = await world.ask("POST", "/api/conversations/sync", json={"pageId": PAGE})
     assert reply.status == 409
     assert "The token has expired" in reply.body["error"]
@@ -126,7 +126,7 @@ async def test_a_sync_that_cannot_go_on_says_why(world: World) -> None:
 
 async def test_a_sync_of_all_tells_of_each_page_and_of_parked_ones_why(world: World) -> None:
     page = await pages.find(world.database, OTHER)
-    await pages.park(world.database, page.id, "The token has expired")
+    await world.park(page.id, "The token has expired")
     asking = asyncio.create_task(world.ask("POST", "/api/conversations/sync-all", "sync"))
     await work(world, await asked(world))
     reply = await asking

@@ -6,6 +6,7 @@ import { dayName } from "../time.js";
 import { Avatar, nameOf, pageOf, platformOf } from "./person.js";
 import { opened } from "./conversations.js";
 import { NothingOpen } from "./empty.js";
+import { useFound } from "./finding.js";
 import { Message } from "./message.js";
 import { loadOlder, refreshThread, thread } from "./messages.js";
 
@@ -42,6 +43,7 @@ function Messages() {
   const { messages, cursor, busy, problem } = thread.value;
   const scroller = useRef();
   const unseen = useStayingInPlace(scroller, messages);
+  useFound(scroller, messages, cursor);
   if (problem && !messages) return html`<${Failed} problem=${problem} />`;
   if (!messages) return html`<div class="messages scroller" aria-busy="true" />`;
   // Reversed, so that the browser keeps the distance to the end: older messages that come in
