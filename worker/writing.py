@@ -85,9 +85,17 @@ class Writer:
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
         started = time.perf_counter()
         applied = await apply(self._database, await self._batch(told), within)
+        took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))
-        metrics.ingest_batch_seconds.observe(time.perf_counter() - started)
+        metrics.ingest_batch_seconds.observe(took)
+        _log.info(
+            "batch_saved",
+            items=len(told),
+            conversations=len(applied.changes),
+            new_messages=applied.new_messages,
+            saved_in_ms=round(took * 1000, 1),
+        )
         return applied
 
     async def _batch(self, told: Sequence[Told]) -> Batch:
