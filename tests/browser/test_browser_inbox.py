@@ -203,18 +203,18 @@ async def test_a_tag_can_be_added_filtered_by_and_removed(visit: Visit, world: W
     happen(world, of, text="Tag me")
     await open_thread(page, of)
     await page.keyboard.press("t")
-    await page.keyboard.type("needs a call")
+    await page.keyboard.type("needs 1/2 call")
     await page.keyboard.press("Enter")
     row = page.locator(ROWS).first
-    await expect(row.locator(".chip")).to_have_text("needs a call")
-    await page.get_by_label("Tag", exact=True).select_option("needs a call")
+    await expect(row.locator(".chip")).to_have_text("needs 1/2 call")
+    await page.get_by_label("Tag", exact=True).select_option("needs 1/2 call")
     await expect(page.locator(ROWS)).to_have_count(1)
     await page.reload()
     await expect(page.locator(ROWS)).to_have_count(1)
-    await page.get_by_role("button", name="Remove tag needs a call").click()
+    await page.get_by_role("button", name="Remove tag needs 1/2 call").click()
     await expect(page.locator(".details .chip")).to_have_count(0)
     [(active,)] = await world.stack.rows(
-        "select active from conversation_tags where source = 'local' and key = 'needs a call'"
+        "select active from conversation_tags where source = 'local' and key = 'needs 1/2 call'"
     )
     assert not active
 

@@ -66,12 +66,14 @@ async function read() {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const readEverything = () =>
-  Promise.all([refreshTop(), refreshThread({ deep: true }), loadPages(), refreshOpen()]);
-
-function refreshOpen() {
-  const id = place.peek().conversation;
-  return id && refresh(id);
+function readEverything() {
+  const open = place.peek().conversation;
+  return Promise.all([
+    refreshTop(),
+    loadPages(),
+    open && refresh(open).catch(unlessGone),
+    refreshThread({ deep: true }).catch(unlessGone),
+  ]);
 }
 
 async function readChanged(ids) {
@@ -80,7 +82,7 @@ async function readChanged(ids) {
   const inList = [...ids.keys()].filter((id) => shownInList(ids.get(id)));
   const one = (id) => refresh(id).catch(unlessGone);
   await Promise.all([
-    kinds && refreshThread({ deep: DEEP.some((kind) => kinds.has(kind)) }),
+    kinds && refreshThread({ deep: DEEP.some((kind) => kinds.has(kind)) }).catch(unlessGone),
     kinds && one(open),
     readList(inList.filter((id) => id !== open), one),
   ]);
