@@ -128,7 +128,7 @@ class Verify(Listings):
     def _prove(self, chunk: Chunk) -> None:
         """Say that the Page is complete, as of the beginning, when nothing is missing any more."""
         started = [listing.started_ms or 0 for listing in self._place.listings]
-        if not self._found and all(started):
+        if not self._found and not self._place.given_up and all(started):
             chunk.marks.append(Proven(level=self._level, as_of_ms=min(started)))
 
     def _ask_missing(self, missing: Finding) -> Question:
