@@ -23,10 +23,13 @@ export function Dead() {
 }
 
 const MEANING = {
-  unknown_page: "For a Page that is not ours: add the Page, and they are applied",
-  unreadable: "Not in a form Facebook documents",
-  unknown_object: "Of a kind of webhook we do not take",
-  refused: "Refused by the database for their content",
+  bad_job: "Jobs that no worker knows, or whose arguments make no sense.",
+  empty_entry: "Webhooks with nothing in them.",
+  failed: "Jobs that failed for so long that they were given up.",
+  refused: "The database refused what they hold.",
+  unknown_object: "Webhooks of a kind that is not taken here.",
+  unknown_page: "For a Page that is not ours: add it, and they are applied by themselves.",
+  unreadable: "Not in any form that Facebook documents.",
 };
 
 function Group({ group: { reason, count, oldest, newest } }) {
