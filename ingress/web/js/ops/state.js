@@ -17,7 +17,7 @@ export const pageNames = computed(() => {
   const names = new Map();
   for (const { facebookPageId, instagramId, name } of pages.value ?? []) {
     names.set(facebookPageId, name);
-    names.set(instagramId, `${name} (Instagram)`);
+    if (instagramId) names.set(instagramId, `${name} (Instagram)`);
   }
   return names;
 });
