@@ -187,12 +187,12 @@ def _chosen(pages: Pages, wanted: Wanted) -> tuple[str, list[Any]]:
         where.append(_SQL["wanted_unread"])
     if wanted.tag is not None:
         where.append(_SQL["wanted_tag"].format(value=value(wanted.tag)))
-    chosen = _SQL["chosen_of_all" if pages is None else "chosen_of_pages"]
     if not wanted.words:
+        chosen = _SQL["chosen_of_all" if pages is None else "chosen_of_pages"]
         return chosen.format(before=_SQL["before"], wanted="".join(where)), values
     words = value(_query(wanted.words))
     halves = {
-        half: chosen.format(
+        half: _SQL["chosen_of_all"].format(
             before=_SQL["before"],
             wanted="".join([*where, _SQL[f"wanted_{half}"].format(value=words)]),
         )
