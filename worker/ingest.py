@@ -15,6 +15,7 @@ from typing import Protocol
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
+from shared.tasks import together
 from worker import writing
 from worker.writing import MAX_ITEMS, Told, Writer
 
@@ -47,10 +48,11 @@ class Ingest:
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set, then finish what was read; raises what went wrong."""
         waiting: asyncio.Queue[list[Entry] | None] = asyncio.Queue(maxsize=2)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read(waiting, stop), name="ingest-read")
-            for number in range(WRITERS):
-                tasks.create_task(self._write(waiting), name=f"ingest-write-{number}")
+        parts = [
+            asyncio.create_task(self._read(waiting, stop)),
+            *(asyncio.create_task(self._write(waiting)) for _ in range(WRITERS)),
+        ]
+        await together(parts)
 
     async def drain(self) -> None:
         """Ingest what lies in the backlog now and nobody was given yet."""

@@ -39,6 +39,7 @@ EVERY: dict[str, timedelta] = {
     "ingest": timedelta(seconds=10),
     "schedule": timedelta(seconds=15),
     "runs": timedelta(seconds=10),
+    "words": timedelta(seconds=10),
     "watch": timedelta(minutes=1),
     "trim": timedelta(seconds=30),
     "waiting": timedelta(minutes=1),

@@ -73,7 +73,7 @@ class Hub:
         self._database = database
         self._cache = cache
         self._clients: set[Client] = set()
-        self._announced: dict[UUID, float] = {}
+        self._announced: dict[UUID, tuple[int, float]] = {}
         self._something = asyncio.Event()
         self._position: str | None = None
 
@@ -82,8 +82,8 @@ class Hub:
         while True:
             with contextlib.suppress(RedisError, OSError):
                 async for conversations in self._cache.announcements():
-                    if conversations:
-                        self._announced |= dict.fromkeys(conversations, time.monotonic())
+                    for conversation in conversations:
+                        self._count(conversation, 1)
                         self._something.set()
             await asyncio.sleep(LOOK_EVERY)
 
@@ -146,13 +146,19 @@ class Hub:
             client.offer(_RESET)
 
     async def _forget_unannounced(self, changes: Sequence[FeedChange]) -> None:
-        unannounced = [
-            change for change in changes if not self._announced.pop(change.conversation_id, None)
-        ]
+        unannounced = [change for change in changes if self._count(change.conversation_id, -1) < 0]
         if unannounced:
             await self._cache.forget(unannounced)
-        fresh = time.monotonic() - LOOK_EVERY
-        self._announced = {one: at for one, at in self._announced.items() if at > fresh}
+        old = time.monotonic() - LOOK_EVERY
+        self._announced = {
+            one: (count, at) for one, (count, at) in self._announced.items() if count and at > old
+        }
+
+    def _count(self, conversation: UUID, step: int) -> int:
+        """Count a conversation's announcements against its changes, which may come in any order."""
+        count = self._announced.get(conversation, (0, 0.0))[0] + step
+        self._announced[conversation] = count, time.monotonic()
+        return count
 
     async def _deliver(self, look: Look) -> None:
         """Format each change once, join once for all who see the same Pages, wake the streams."""

@@ -1,5 +1,7 @@
 """The Pages: which there are, and what may be done with them."""
 
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -29,7 +31,9 @@ FacebookId = Annotated[str, Meta(pattern=r"^[0-9]{1,32}$(?!\n)")]
 
 Token = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$(?!\n)")]
 
-_SHOWN = tuple(name for name in Page.__struct_fields__ if name not in {"run", "budget"})
+_SHOWN = tuple(
+    name for name in Page.__struct_fields__ if name not in {"conversations", "run", "budget"}
+)
 
 
 class PagePath(Asked):
@@ -62,6 +66,27 @@ class Removal(Asked):
     purge: bool = False
 
 
+class _Counts:
+    """How many conversations each Page has, counted again only so often that it costs little."""
+
+    SHARE = 0.05
+    """The part of the time that may go into counting while somebody looks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._counts: dict[str, int] = {}
+        self._believed_until = float("-inf")
+
+    async def of(self, page_ids: Sequence[str | None]) -> int:
+        """Return how many conversations these Pages and accounts have."""
+        began = time.monotonic()
+        if began >= self._believed_until:
+            self._counts = await overview.conversation_counts(self._database, None)
+            ended = time.monotonic()
+            self._believed_until = ended + (ended - began) / self.SHARE
+        return sum(self._counts.get(page_id, 0) for page_id in page_ids if page_id)
+
+
 class Pages:
     """Pages."""
 
@@ -83,6 +108,7 @@ class Pages:
         self._cache = cache
         self._key_ring = key_ring
         self._sync_interval = sync_interval
+        self._counts = _Counts(database)
 
     @endpoint("GET", "/pages", scope="read")
     async def listing(self, caller: Caller) -> PageSlice:
@@ -165,6 +191,7 @@ class Pages:
         running = await self._jobs.listing(caller.page_ids, ids) if ids else {}
         return [
             Page(
+                conversations=await self._counts.of([one.facebook_page_id, one.instagram_id]),
                 run=running.get(one.run_id) if one.run_id else None,
                 budget=None,
                 **{name: getattr(one, name) for name in _SHOWN},

@@ -31,7 +31,6 @@ class PageOverview(Struct, frozen=True, kw_only=True):
     last_synced_at: datetime | None
     proven_at: datetime | None
     proven_level: str | None
-    conversations: int
     last_event_at: datetime | None
     run_id: UUID | None
 
@@ -50,6 +49,13 @@ async def pages(
     async with database.connection() as connection:
         rows = await connection.fetch(_SQL["pages"], pages, page)
     return [PageOverview(**row) for row in rows]
+
+
+async def conversation_counts(database: Database, pages: Pages) -> dict[str, int]:
+    """Return how many conversations there are, by the ids their rows go by."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(_SQL["conversation_counts"], pages)
+    return {row["page_id"]: row["conversations"] for row in rows}
 
 
 async def runs(

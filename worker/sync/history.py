@@ -19,7 +19,7 @@ from shared.store.coverage import HistoryEnd, OpenHistory
 from shared.store.database import Database
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk, GoesInCircles, Question
-from worker.sync.walk import INNER_SLICE, RESTARTS, Loop, is_end, last_mid
+from worker.sync.listings import INNER_SLICE, RESTARTS, Loop, is_end, last_mid
 
 
 class Thread(Struct, kw_only=True):

@@ -24,6 +24,10 @@ LABELS = "labels"
 """The folder under which a Page's labels are set aside."""
 
 
+NOWHERE = b"{}"
+"""The place of a sync whose progress lies in the rows of the people it asked about."""
+
+
 class Subject(Protocol):
     """What is asked of people, and how the answer is read."""
 
@@ -134,7 +138,7 @@ class AboutPeople:
             case LabelsOff():
                 self._is_closed = True
                 mark = coverage.SetAside(platform="messenger", folder=LABELS, reason=verdict.reason)
-                return [Chunk(marks=[mark], place=b"{}")]
+                return [Chunk(marks=[mark], place=NOWHERE)]
             case ObjectUnreadable() | RestartWalk() | SetAside():
                 return [self._done(person, [], None)]
             case _:
@@ -149,4 +153,4 @@ class AboutPeople:
             participant_id=person.participant_id,
             as_of_ms=as_of_ms,
         )
-        return Chunk(events=events, marks=[mark], place=b"{}")
+        return Chunk(events=events, marks=[mark], place=NOWHERE)

@@ -87,7 +87,9 @@ create table messages (
     primary key (page_id, mid)
 );
 
-create index messages_thread on messages (page_id, participant_id, sent_ms desc, mid desc);
+-- Without `mid`: with it, Postgres takes this index for the lookup of a message by its key as long
+-- as the table has no statistics, and reads all of the Page's messages each time.
+create index messages_thread on messages (page_id, participant_id, sent_ms desc);
 create index messages_read on messages (page_id, participant_id) where read_ms is not null;
 
 create table reactions (

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import random
+import sys
 
 import pytest
 
@@ -367,3 +369,29 @@ async def test_what_a_holder_committed_before_it_died_is_told_of_by_the_next(des
         effects.follow = telling
         assert (await it.finish(run)).status == "complete"
         assert len(told[0]) == committed
+
+
+async def test_kill_9_in_the_middle_of_a_walk_and_of_its_history_loses_nothing(desk):
+    async with desk(Config(conversations=60, messages=60), sync_slice="6") as it:
+        # Slow enough to be killed in the middle, wherever that is.
+        it.sim.modes.latency = 0.05
+        for mode, path in (("full", SLICES), ("history", "/messages$")):
+            run = await it.request(it.only_page(), mode)
+            for _ in range(2):
+                asked = len(it.sim.calls.list(path))
+                stepper = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-m", "tests.integration.sync.stepper", str(run.id)),
+                    env=os.environ | it.environ,
+                )
+                async with asyncio.timeout(20):
+                    while len(it.sim.calls.list(path)) < asked + 7 and stepper.returncode is None:
+                        await asyncio.sleep(0.01)
+                stepper.kill()
+                await stepper.wait()
+                assert (await runs.find(it.database, run.id)).status == "running"
+                await it.value(
+                    "update sync_runs set lease_until = now() where lease_id is not null"
+                )
+            assert (await it.finish(run)).status == "complete"
+        assert await it.stored_mids() == it.true_mids()
