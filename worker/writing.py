@@ -7,13 +7,15 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
 from shared import log, metrics
 from shared.events import Item, Rejected, Unsend
 from shared.facebook import webhook
-from shared.store.applying import Applied, Within, apply
+from shared.store import dead
+from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
 from shared.store.rows import Batch, DeadLetter, RawRow
@@ -82,6 +84,23 @@ class Writer:
             _observe("announced", told)
             return
 
+    async def write_suspect(self, one: Told, *, waiting: Callable[[], Awaitable[None]]) -> None:
+        """Write an item that may be what killed the processes that had its entry in hand.
+
+        Its dead letter is committed first and taken back with its rows: if the item kills this
+        process too, the letter stays, and whoever reads the entry next goes past it. An innocent
+        item whose process is killed at this very moment stays behind likewise, to be retried.
+        """
+        async with self._database.transaction() as connection:
+            suspected = await insert_dead_letters(
+                connection, [_letter(one.received_ms, _poison(one))]
+            )
+        if suspected:
+            acquit = partial(dead.acquit, ids=suspected)
+            await self.write([one], again=True, waiting=waiting, within=acquit)
+        else:
+            _log.error("poison_set_aside", page_id=one.what.page_id)
+
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
         started = time.perf_counter()
         applied = await apply(self._database, await self._batch(told), within)
@@ -138,6 +157,16 @@ def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
         page_id=one.what.page_id,
     )
     return [[Told(one.received_ms, refused)]]
+
+
+def _poison(one: Told) -> Rejected:
+    return Rejected(
+        reason="poison",
+        error="the process ended while this was written, after its entry had ended two before",
+        raw=one.what.raw,
+        object=one.what.object,
+        page_id=one.what.page_id,
+    )
 
 
 def _unknown_page(item: Item) -> Rejected:
