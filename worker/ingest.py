@@ -61,8 +61,10 @@ class Ingest:
         await together(parts)
 
     async def drain(self) -> None:
-        """Ingest what lies in the backlog now and nobody was given yet."""
-        while entries := await self._backlog.read(READ_ENTRIES, READ_BYTES, 0):
+        """Ingest what lies in the backlog now: what nobody was given, and what the dead left."""
+        while entries := await self._backlog.claim_stale() or await self._backlog.read(
+            READ_ENTRIES, READ_BYTES, 0
+        ):
             try:
                 await self.ingest(entries)
             except BaseException:
