@@ -52,7 +52,8 @@ grant update (
 ) on facebook_pages to pagewire_worker;
 grant update (through) on changes_forgotten to pagewire_worker;
 grant update (repaired_at) on gaps to pagewire_worker;
-grant execute on function keep_raw_partitions(timestamptz, interval) to pagewire_worker;
+grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
+    to pagewire_worker;
 
 -- A person at the command line: every row, no table.
 grant select, insert, update, delete on all tables in schema public to pagewire_operator;

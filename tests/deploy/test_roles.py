@@ -9,16 +9,17 @@ from shared.redis import connect
 from tests.deploy.conftest import DEPLOY, Roles
 
 
-async def test_every_table_was_thought_of(roles: Roles):
-    """A new table is granted to whoever needs it, or somebody decided that nobody does."""
+async def test_every_table_and_function_was_thought_of(roles: Roles):
+    """A new one is granted to whoever needs it, or somebody decided that nobody does."""
     connection = await asyncpg.connect(roles.database("migrator"))
-    tables = await connection.fetch(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace"
-        " and relkind in ('r', 'p') and not relispartition"
+    there = await connection.fetch(
+        "select relname as name from pg_class where relnamespace = 'public'::regnamespace"
+        " and relkind in ('r', 'p', 'v', 'm') and not relispartition"
+        " union all select proname from pg_proc where pronamespace = 'public'::regnamespace"
     )
     await connection.close()
     grants = (DEPLOY / "postgres/grants.sql").read_text()
-    assert [t["relname"] for t in tables if t["relname"] not in grants] == []
+    assert [one["name"] for one in there if one["name"] not in grants] == []
 
 
 BEYOND = [
