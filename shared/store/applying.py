@@ -10,8 +10,9 @@ from msgspec import Struct, field
 
 from shared import metrics
 from shared.ids import conversation_id
-from shared.store import queries
+from shared.store import erasing, queries
 from shared.store.database import Connection, Database
+from shared.store.privacy import insert_requests
 from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, columns
 
 _SQL = queries.load("queries.sql")
@@ -43,10 +44,13 @@ class Applied(Struct):
 async def apply(database: Database, batch: Batch, within: Within | None = None) -> Applied:
     """Join a batch into the tables in one transaction; `within` runs in it, before its COMMIT.
 
+    What concerns erased people is taken out of the batch.
+
     Raises what Postgres raised: `database.is_transient` tells trouble that passes from data it
     refuses. After trouble at COMMIT it is open whether the batch was written: write it again.
     """
     async with database.transaction() as connection:
+        await erasing.leave_out(connection, batch)
         applied = await _Writing(connection, batch).run()
         if within is not None:
             await within(connection)
@@ -82,6 +86,8 @@ class _Writing:
             await self._write_raws()
         if self._batch.dead:
             await insert_dead_letters(self._connection, self._batch.dead)
+        if self._batch.requests:
+            await insert_requests(self._connection, self._batch.requests)
         await self._write_changes()
         return self._applied
 
