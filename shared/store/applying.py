@@ -82,6 +82,8 @@ class _Writing:
         if self._batch.events:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
+        if self._newly_gone:
+            await self._forget_copies()
         if self._batch.raws:
             await self._write_raws()
         if self._batch.dead:
@@ -233,12 +235,14 @@ class _Writing:
         ):
             self._touch((record["page_id"], record["participant_id"]), "tag")
 
-    async def _write_raws(self) -> None:
-        if self._newly_gone:
-            keys = sorted(self._newly_gone)
+    async def _forget_copies(self) -> None:
+        keys = sorted(self._newly_gone)
+        for statement in ("forget_raw_events", "forget_dead_letters"):
             await self._connection.execute(
-                _SQL["forget_raw_events"], [key[0] for key in keys], [key[1] for key in keys]
+                _SQL[statement], [key[0] for key in keys], [key[1] for key in keys]
             )
+
+    async def _write_raws(self) -> None:
         rows = list(self._batch.raws.values())
         for row in rows:
             if row.mid is not None and (row.page_id, row.mid) in self._gone and not row.is_unsend:

@@ -54,6 +54,9 @@ immutable language sql as $$
         and encode(content, 'escape') ~ ('(?<![0-9])' || person || '(?![0-9])')
 $$;
 
+-- For what is unsent, and may lie in a letter of its Page.
+create index dead_letters_page on dead_letters (page_id);
+
 -- A deauthorize or data-deletion callback, once each. `user_id` is app-scoped: no PSID.
 create table privacy_requests (
     code text primary key,
