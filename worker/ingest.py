@@ -134,4 +134,4 @@ def _read(entry: Entry) -> Iterator[Told]:
         )
         yield Told(time.time_ns() // 1_000_000, rejected)
     for envelope in entry.envelopes:
-        yield from writing.read(envelope.body, envelope.received_ms)
+        yield from writing.read(envelope)

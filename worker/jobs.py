@@ -43,6 +43,7 @@ EVERY: dict[str, timedelta] = {
     "watch": timedelta(minutes=1),
     "trim": timedelta(seconds=30),
     "waiting": timedelta(minutes=1),
+    "privacy": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),
 }
 """The crons and their rhythm; each divides a minute, or is whole minutes that divide an hour."""

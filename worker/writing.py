@@ -12,13 +12,17 @@ from functools import partial
 from msgspec import Struct
 
 from shared import log, metrics
+from shared.backlog.envelope import Envelope, confirmation_code
+from shared.errors import Unreadable
 from shared.events import Item, Rejected, Unsend
 from shared.facebook import webhook
+from shared.facebook.ids import id_text
+from shared.facebook.signature import read_signed_request
 from shared.store import dead
 from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
-from shared.store.rows import Batch, DeadLetter, RawRow
+from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow
 from worker import merge
 from worker.effects import Effects
 
@@ -30,15 +34,38 @@ MAX_ITEMS = 300
 
 
 class Told(Struct, frozen=True):
-    """One parsed item and when the ingress received it."""
+    """One parsed item, or a callback, and when the ingress received it."""
 
     received_ms: int
-    what: Item | Rejected
+    what: Item | Rejected | PrivacyRequest
 
 
-def read(body: bytes, received_ms: int) -> Iterable[Told]:
+def read(envelope: Envelope) -> Iterable[Told]:
+    """Parse what Facebook posted; raises nothing, whatever it is."""
+    if envelope.kind == "webhook":
+        return read_items(envelope.body, envelope.received_ms)
+    return [Told(envelope.received_ms, _callback(envelope))]
+
+
+def read_items(body: bytes, received_ms: int) -> Iterable[Told]:
     """Parse a webhook's body."""
     return (Told(received_ms, what) for what in webhook.parse(body, received_ms))
+
+
+def _callback(envelope: Envelope) -> PrivacyRequest | Rejected:
+    try:
+        user_id = id_text(read_signed_request(envelope.body.decode("ascii")).user_id)
+    except (Unreadable, ValueError):
+        user_id = None
+    if user_id is None:
+        error = f"this is no {envelope.kind} callback"
+        return Rejected(reason="unreadable", error=error, raw=envelope.body)
+    return PrivacyRequest(
+        code=confirmation_code(envelope.body),
+        kind=envelope.kind,
+        user_id=user_id,
+        received_ms=envelope.received_ms,
+    )
 
 
 class Writer:
@@ -123,7 +150,9 @@ class Writer:
         )
         batch = Batch()
         for one in told:
-            if isinstance(one.what, Rejected):
+            if isinstance(one.what, PrivacyRequest):
+                batch.requests.append(one.what)
+            elif isinstance(one.what, Rejected):
                 batch.dead.append(_letter(one.received_ms, one.what))
             elif one.what.page_id in unknown:
                 batch.dead.append(_letter(one.received_ms, _unknown_page(one.what)))
@@ -147,7 +176,7 @@ def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
         middle = len(told) // 2
         return [told[:middle], told[middle:]]
     (one,) = told
-    if isinstance(one.what, Rejected):
+    if not isinstance(one.what, Item):
         raise error
     refused = Rejected(
         reason="refused",
