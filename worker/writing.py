@@ -118,9 +118,13 @@ class Writer:
         process too, the letter stays, and whoever reads the entry next goes past it. An innocent
         item whose process is killed at this very moment stays behind likewise, to be retried.
         """
+        if isinstance(one.what, PrivacyRequest):
+            # Its few fields were read before this: nothing is left in it that could kill.
+            await self.write([one], again=True, waiting=waiting)
+            return
         async with self._database.transaction() as connection:
             suspected = await insert_dead_letters(
-                connection, [_letter(one.received_ms, _poison(one))]
+                connection, [_letter(one.received_ms, _poison(one.what))]
             )
         if suspected:
             acquit = partial(dead.acquit, ids=suspected)
@@ -188,13 +192,13 @@ def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
     return [[Told(one.received_ms, refused)]]
 
 
-def _poison(one: Told) -> Rejected:
+def _poison(what: Item | Rejected) -> Rejected:
     return Rejected(
         reason="poison",
         error="the process ended while this was written, after its entry had ended two before",
-        raw=one.what.raw,
-        object=one.what.object,
-        page_id=one.what.page_id,
+        raw=what.raw,
+        object=what.object,
+        page_id=what.page_id,
     )
 
 
