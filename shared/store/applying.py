@@ -188,8 +188,8 @@ class _Writing:
         told = [row for row in rows if row.thread_id is not None]
         before = {}
         if told:
-            arrays = [row.page_id for row in told], [row.participant_id for row in told]
-            for record in await self._connection.fetch(_SQL["conversations_before"], *arrays):
+            ids = [conversation_id(row.page_id, row.participant_id) for row in told]
+            for record in await self._connection.fetch(_SQL["conversations_before"], ids):
                 before[record["page_id"], record["participant_id"]] = record
         written = await self._connection.fetch(
             _SQL["upsert_conversations"],
@@ -204,7 +204,10 @@ class _Writing:
         if self._recount:
             keys = sorted(self._recount)
             await self._connection.execute(
-                _SQL["recount_conversations"], [key[0] for key in keys], [key[1] for key in keys]
+                _SQL["recount_conversations"],
+                [key[0] for key in keys],
+                [key[1] for key in keys],
+                [conversation_id(*key) for key in keys],
             )
 
     def _conversation_written(self, now: asyncpg.Record, before: dict[Key, asyncpg.Record]) -> None:
