@@ -105,16 +105,18 @@ class Cluster:
         for process in (self.ingress, self.worker, self.other):
             if process.running:
                 process.signal(signal.SIGCONT)
-        with contextlib.suppress(Exception):
-            self.other.stop()
-        with contextlib.suppress(Exception):
-            await self.stack.close()
+                await self.stop(process)
+        await self.stack.close()
         for way in self.ways.values():
             await way.close()
         await self.client.aclose()
         await self.client.connection_pool.disconnect()
         self.redis.close()
         self.postgres.close()
+
+    async def stop(self, process: Process) -> int:
+        """End a process as a deploy does. The ways to its servers are ours: they must go on."""
+        return await asyncio.to_thread(process.stop)
 
     def failing(self, of: str, point: str, nth: int) -> Process:
         """Return a process that kills itself when it comes past a point for the nth time."""

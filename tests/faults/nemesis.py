@@ -342,7 +342,7 @@ def _process(name: str, of: str, harm: signal.Signals) -> None:
         if harm == signal.SIGKILL:
             process.kill()
         else:
-            assert await asyncio.to_thread(process.stop) == 0
+            assert await cluster.stop(process) == 0
         yield
         process.start()
 

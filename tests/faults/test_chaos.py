@@ -47,6 +47,7 @@ class Round:
             await delivering
         await until(self._cluster.drained, 60 * OTHERS_SHARE, "the backlog is empty at the end")
         await self._bring_back_innocents()
+        await self._redelivery_changes_nothing()
         return await check(self._cluster, self.ledger.acked, self.pages)
 
     async def _harm(self, end: float, *, every_kind: bool) -> None:
@@ -76,6 +77,15 @@ class Round:
             self._report.refused_while_one_store_was_away += refused.total()
             if refused:
                 self.history.append(f"  not 200: {dict(refused)}")
+
+    async def _redelivery_changes_nothing(self) -> None:
+        """What Facebook tells again, however late, is no change and is announced to nobody."""
+        sample = self._nemesis.dice.sample(self.ledger.bodies, min(100, len(self.ledger.bodies)))
+        before = await self._cluster.sql("select count(*) from changes")
+        for sent in sample:
+            assert await self._cluster.stack.post(sent) == 200
+        await until(self._cluster.drained, 30 * OTHERS_SHARE, "what was told again is applied")
+        assert await self._cluster.sql("select count(*) from changes") == before
 
     async def _bring_back_innocents(self) -> None:
         """An item whose process was killed while it was under suspicion waits for a person."""

@@ -26,8 +26,8 @@ def body(numbers: range) -> bytes:
 
 async def test_an_item_that_kills_its_process_three_times_is_set_aside() -> None:
     async with cluster() as made:
-        made.worker.stop()
-        made.other.stop()
+        for process in (made.worker, made.other):
+            await made.stop(process)
         await made.command("page", "add", PAGE, "--name", "Acme")
         assert await made.stack.post(body(range(20))) == 200
         deaths = await _work_until_drained(made)
@@ -45,7 +45,9 @@ async def test_an_item_that_kills_its_process_three_times_is_set_aside() -> None
 
 async def _work_until_drained(made: Cluster) -> int:
     """Start a worker that dies of the poison, again and again; return how often it died."""
-    worker = made.stack.process("mortal", "tests.faults.failpoint", "worker", "--only", "ingest", POISON=POISON)
+    worker = made.stack.process(
+        "mortal", "tests.faults.failpoint", "worker", "--only", "ingest", POISON=POISON
+    )
     deaths = 0
     worker.start()
     try:
@@ -57,7 +59,7 @@ async def _work_until_drained(made: Cluster) -> int:
                 await asyncio.sleep(0.02)
         assert worker.running
     finally:
-        worker.stop()
+        await made.stop(worker)
     return deaths
 
 
