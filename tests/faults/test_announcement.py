@@ -46,6 +46,10 @@ class Reader:
 
 @pytest.mark.parametrize("point", ["after_commit", "after_announce"])
 async def test_a_killed_worker_leaves_no_stale_cache_and_no_silent_feed(point: str) -> None:
+    """Two mend it: whoever reads the entry again, and the API, which looks for unannounced changes.
+
+    So the cache may be right already before the worker is back; it must be soon afterwards.
+    """
     async with cluster() as made:
         await made.command("page", "add", PAGE, "--name", "Acme")
         key = await made.command("key", "create", "--scope", "read")
@@ -60,9 +64,6 @@ async def test_a_killed_worker_leaves_no_stale_cache_and_no_silent_feed(point: s
         broken = made.failing("worker", point, 1)
         try:
             await _dies(made, broken)
-            if point == "after_commit":
-                assert await reader.conversations() == warm, "the cache should still be warm here"
-                reader.heard.clear()
             made.worker.start()
             await until(made.drained, 20, "its entry is applied again")
 
