@@ -349,7 +349,23 @@ from unnest(
 where not exists (
     select from raw_events r
     where r.identity = new.identity and r.received_at > $8::timestamptz
-);
+)
+returning identity;
+
+-- name: forget_new_raw_events
+-- If another transaction is about to commit a message's unsend, that is waited for.
+with about as (
+    select new.identity, m.deleted_ms
+    from unnest($1::uuid[], $2::text[], $3::text[]) as new (identity, page_id, mid)
+    join messages m
+        on m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
+    order by m.page_id, m.mid
+    for share of m
+)
+update raw_events r set bytes = null
+from about
+where about.deleted_ms is not null
+    and r.identity = about.identity and r.received_at > $4::timestamptz;
 
 -- name: forget_raw_events
 -- An unsent message's content goes from the raw copies too.
