@@ -30,7 +30,7 @@ check: lint ## Lint, types, imports, fast tests: what every commit must pass
 
 .PHONY: test
 test: lint browser ## Everything CI runs
-	@$(BIN)/pytest --quiet --numprocesses=2
+	@$(BIN)/pytest --quiet --numprocesses=auto --maxprocesses=8
 
 # What drives the pages in a real browser is skipped without one, and says so.
 .PHONY: browser

@@ -42,6 +42,15 @@ class Ingress:
 
     async def start(self) -> None:
         """Open the stores and listen; raises a PagewireError that says what is wrong."""
+        try:
+            await self._start()
+        except BaseException:
+            await asyncio.gather(*(listener.close() for listener in self._listeners))
+            if self._door:
+                await self._door.close()
+            raise
+
+    async def _start(self) -> None:
         if self._only != "api":
             name = f"{socket.gethostname()}:{self._settings.ingress_port}/{self._member or 0}"
             self._door = await Door.open(self._settings, name)

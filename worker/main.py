@@ -40,10 +40,11 @@ from shared.queue import (
     SyncStep,
 )
 from shared.redis import connect
-from shared.store import feed, runs
+from shared.store import feed, reading, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
+from shared.tasks import end
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.erase import Erasures
@@ -151,6 +152,9 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
 
+        async def merge_words() -> None:
+            await reading.merge_new_words(database)
+
         async def apply_waiting(job: ApplyWaiting) -> None:
             await letters.apply_waiting(job.page)
 
@@ -172,6 +176,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,
+            "words": merge_words,
             "waiting": letters.apply_waiting,
             "privacy": erasures.answer,
             "upkeep": upkeep,
@@ -230,10 +235,8 @@ async def _serve_queue(parts: Parts, name: str, stop: asyncio.Event) -> None:
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=GRACE)
     finally:
-        for task in (running, stopping, *worker.tasks.values()):
-            task.cancel()
-        # A job that is cut off says so to Redis before it ends; so wait for it.
-        await asyncio.gather(running, stopping, *worker.tasks.values(), return_exceptions=True)
+        # A job that is cut off says so to Redis before it ends; `end` waits for it.
+        await end([running, stopping, *worker.tasks.values()])
 
 
 def _arq_settings(name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -17,7 +18,8 @@ from shared.events import Item, Rejected, Unsend
 from shared.facebook import webhook
 from shared.facebook.ids import id_text
 from shared.facebook.signature import read_signed_request
-from shared.store.applying import Applied, Within, apply
+from shared.store import dead
+from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
 from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow
@@ -109,12 +111,41 @@ class Writer:
             _observe("announced", told)
             return
 
+    async def write_suspect(self, one: Told, *, waiting: Callable[[], Awaitable[None]]) -> None:
+        """Write an item that may be what killed the processes that had its entry in hand.
+
+        Its dead letter is committed first and taken back with its rows: if the item kills this
+        process too, the letter stays, and whoever reads the entry next goes past it. An innocent
+        item whose process is killed at this very moment stays behind likewise, to be retried.
+        """
+        if isinstance(one.what, PrivacyRequest):
+            # Its few fields were read before this: nothing is left in it that could kill.
+            await self.write([one], again=True, waiting=waiting)
+            return
+        async with self._database.transaction() as connection:
+            suspected = await insert_dead_letters(
+                connection, [_letter(one.received_ms, _poison(one.what))]
+            )
+        if suspected:
+            acquit = partial(dead.acquit, ids=suspected)
+            await self.write([one], again=True, waiting=waiting, within=acquit)
+        else:
+            _log.error("poison_set_aside", page_id=one.what.page_id)
+
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
         started = time.perf_counter()
         applied = await apply(self._database, await self._batch(told), within)
+        took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))
-        metrics.ingest_batch_seconds.observe(time.perf_counter() - started)
+        metrics.ingest_batch_seconds.observe(took)
+        _log.info(
+            "batch_saved",
+            items=len(told),
+            conversations=len(applied.changes),
+            new_messages=applied.new_messages,
+            saved_in_ms=round(took * 1000, 1),
+        )
         return applied
 
     async def _batch(self, told: Sequence[Told]) -> Batch:
@@ -159,6 +190,16 @@ def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
         page_id=one.what.page_id,
     )
     return [[Told(one.received_ms, refused)]]
+
+
+def _poison(what: Item | Rejected) -> Rejected:
+    return Rejected(
+        reason="poison",
+        error="the process ended while this was written, after its entry had ended two before",
+        raw=what.raw,
+        object=what.object,
+        page_id=what.page_id,
+    )
 
 
 def _unknown_page(item: Item) -> Rejected:

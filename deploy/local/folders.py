@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 from deploy.local.account import Account
@@ -25,8 +26,7 @@ def claimed(home: Path, part: str) -> Iterator[None]:
     PostgreSQL refuses a folder in use by itself; two Valkeys would both run and spoil the data.
     The kernel frees the lock when we end, however we end.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / f"{part}.lock").open("a+") as file:
+    with _lock_file(home, part) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,6 +38,17 @@ def claimed(home: Path, part: str) -> Iterator[None]:
         file.write(f"process {os.getpid()} since {now}")
         file.flush()
         yield
+
+
+def _lock_file(home: Path, part: str) -> TextIO:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return (home / f"{part}.lock").open("a+")
+    except PermissionError as error:
+        raise CannotStart(
+            f"{home} belongs to another user.\n"
+            "Start Pagewire as the one who started it first, or remove that folder."
+        ) from error
 
 
 def reachable(home: Path, account: Account | None) -> Path:

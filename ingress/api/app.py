@@ -26,6 +26,7 @@ from shared.crypto import KeyRing
 from shared.queue import Queue
 from shared.redis import connect
 from shared.store.database import Database
+from shared.tasks import end
 
 _log = log.get(__name__)
 
@@ -92,12 +93,7 @@ class Api:
         """Keep the feed flowing, and close what was opened."""
         tasks = {asyncio.create_task(work()) for work in (self._hub.listen, self._hub.read)}
         yield
-        while tasks:
-            # A cancellation may be swallowed, by redis-py while it connects and by Python 3.11's
-            # wait_for (cpython #86296): then it is sent again.
-            for task in tasks:
-                task.cancel()
-            tasks = (await asyncio.wait(tasks, timeout=0.1))[1]
+        await end(tasks)
         await self.cache.aclose()
         await self._arq.aclose()
         await self.database.close()

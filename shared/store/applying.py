@@ -280,8 +280,12 @@ _VISIBLE = {
 }
 
 
-async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Keep what could not become rows; the same bytes for the same reason are kept once."""
-    await connection.execute(_SQL["insert_dead_letters"], *columns([*letters]))
+async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> list[int]:
+    """Keep what could not become rows; the same bytes for the same reason are kept once.
+
+    Return the ids of those that were not open already.
+    """
+    opened = await connection.fetch(_SQL["insert_dead_letters"], *columns([*letters]))
     for letter in letters:
         metrics.dead_letters.labels(letter.reason).inc()
+    return [row["id"] for row in opened]

@@ -394,7 +394,8 @@ on conflict (digest) do update set
     tries = old.tries + 1,
     resolved_at = null,
     resolution = null
-where old.resolution in ('retrying', 'retried');
+where old.resolution in ('retrying', 'retried')
+returning id;
 
 -- name: insert_changes
 insert into changes (page_id, participant_id, conversation_id, kinds)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
@@ -72,10 +73,8 @@ async def many_pages(bench: Bench) -> AsyncIterator[Line]:
         batch = await runs.request_all(desk.database, full=True, priority=Priority.PEOPLE)
         await desk.finish(batch, within=300)
         took = time.monotonic() - began
-        rounds = max(
-            len({call.request for call in desk.sim.calls.list(page=page)}) for page in well
-        )
-        requests = desk.sim.calls.requests()
+        carried = [{call.request for call in desk.sim.calls.list(page=page)} for page in well]
+        requests, rounds = len(set.union(*carried)), max(map(len, carried))
         yield Line(
             "50 Pages x 200 conversations: HTTP requests = rounds",
             f"{requests} = {rounds}, {took:.1f} s",
@@ -148,7 +147,7 @@ async def long_history(bench: Bench) -> AsyncIterator[Line]:
             await asyncio.sleep(0.02)
         times.append(time.monotonic())
         memory.append(_rss())
-        laps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)][:10]
+        laps = [later - sooner for sooner, later in pairwise(times)][:10]
         yield Line(
             "100,000 messages of history: memory at 10, 50, 100 %",
             " / ".join(f"{memory[n]:.0f} MB" for n in (0, len(memory) // 2, -1)),

@@ -101,6 +101,7 @@ async def world(
         redis_server,
         tmp_path_factory.mktemp("logs"),
         graph=ports.url("127.0.0.1", port),
+        SYNC_SLICE="10",  # so that a sync takes several calls
     )
     config = Config(
         port=port,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ingress.api.pages import _Sums
 from shared.config import Secret
 from shared.crypto import KeyRing
 from shared.store import pages
@@ -23,6 +24,11 @@ async def test_a_page_is_added_and_its_token_is_shown_to_nobody(
     ring = KeyRing([Secret(environ["TOKEN_ENCRYPTION_KEYS"])])
     assert ring.decrypt(sealed or b"", "3003").reveal() == "EAAtoken"
     assert await world.get("/api/pages/3003") == page
+
+
+@pytest.fixture(autouse=True)
+def _add_up_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Sums, "SHARE", 1e9)
 
 
 async def test_a_page_tells_what_it_keeps_and_what_it_waits_for(world: World) -> None:
