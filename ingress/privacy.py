@@ -3,8 +3,6 @@
 https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback
 """
 
-from collections.abc import AsyncIterator
-
 from aiohttp import web
 
 from shared.config import Settings
@@ -42,12 +40,11 @@ def setup_privacy(app: web.Application, settings: Settings) -> None:
             return _answer(404, "There is no such request, or it has just arrived.")
         return _answer(200, _SAID[state.status])
 
-    async def closed(_: web.Application) -> AsyncIterator[None]:
-        yield
+    async def close(_: web.Application) -> None:
         await database.close()
 
     app.router.add_get(PATH, status)
-    app.cleanup_ctx.append(closed)
+    app.on_cleanup.append(close)
 
 
 def _answer(status: int, text: str) -> web.Response:
