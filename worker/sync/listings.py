@@ -11,9 +11,10 @@ from functools import partial
 import msgspec
 from msgspec import Struct, field
 
+from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Message, Platform, Thread, Unreadable
 from shared.facebook import replies, requests
-from shared.facebook.errors import ObjectUnreadable, RestartWalk, Shrink, Verdict
+from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
 from shared.facebook.errors import SetAside as CannotList
 from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
 from shared.store.coverage import Link, SetAside
@@ -80,10 +81,15 @@ class Listing(Struct, kw_only=True):
 
 
 class Place(Struct, kw_only=True):
-    """All that a walk knows. `linked` False: whether there is an Instagram account is not known."""
+    """All that is known on the way.
+
+    `linked` False: whether there is an Instagram account is not known. `given_up` counts the
+    conversations that could not be read inwards.
+    """
 
     linked: bool
     listings: list[Listing]
+    given_up: int = 0
 
 
 class Listings(ABC):
@@ -119,6 +125,10 @@ class Listings(ABC):
 
     def _take_gone(self, _: Inner, /) -> Chunk:
         """Return what is kept of a conversation that is gone, or hidden."""
+        return Chunk()
+
+    def _take_given_up(self, _: Inner, /) -> Chunk:
+        """Return what is kept of a conversation that cannot be read down to the bound."""
         return Chunk()
 
     async def questions(self, most: int, slots: int, /) -> list[Question]:
@@ -197,14 +207,25 @@ class Listings(ABC):
         return chunks
 
     async def _hear_inner(self, listing: Listing, inner: Inner, reply: Reply) -> list[Chunk]:
-        told = replies.messages(reply, self._mailbox(listing), inner.thread.participant_id)
-        is_last = is_end(told, listing.platform) or not self._goes_deeper(listing, told)
+        try:
+            told = replies.messages(reply, self._mailbox(listing), inner.thread.participant_id)
+        except UnreadableBytes:
+            return self._give_up(listing, inner)
+        is_last = not self._goes_deeper(listing, told)
+        if not is_last and inner.loop.closes(last_mid(told)):
+            return self._give_up(listing, inner)
         chunk = await self._take_messages(listing, inner, told, is_last)
         if is_last:
             listing.inner.remove(inner)
-        elif inner.loop.closes(last_mid(told)):
-            raise GoesInCircles
         inner.after = told.after
+        self._close(listing, chunk)
+        return [chunk]
+
+    def _give_up(self, listing: Listing, inner: Inner) -> list[Chunk]:
+        """Leave one conversation behind, so that its trouble does not stop the Page's others."""
+        listing.inner.remove(inner)
+        self._place.given_up += 1
+        chunk = self._take_given_up(inner)
         self._close(listing, chunk)
         return [chunk]
 
@@ -265,6 +286,8 @@ class Listings(ABC):
                 return [chunk]
             case CannotList():
                 return self._set_aside(listing, verdict.reason)
+            case RestartWalk() | Broken():
+                return self._give_up(listing, inner)
             case _:
                 return None
         return [Chunk(place=self._encoded())]

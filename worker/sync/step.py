@@ -42,7 +42,7 @@ SLOTS = 20_000
 STEP = 20.0
 """Seconds after which a step asks nothing more; an answer under way may take thirty."""
 
-PACE = 1.1
+PACE = 1.15
 """A wait of a second is the rhythm of a Page's calls and is waited out here: the way through the
 queue would take as long. Anything longer ends the step."""
 

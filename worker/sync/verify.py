@@ -12,7 +12,7 @@ from shared.events import Message, Thread
 from shared.facebook import replies, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
 from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
-from shared.store import coverage
+from shared.store import coverage, erasing
 from shared.store.coverage import Finding, Level, Mark, Point, Proven, Repaired
 from shared.store.database import Database
 from shared.store.runs import Taken
@@ -82,8 +82,11 @@ class Verify(Listings):
         # content is a minute before the reply.
         settled = [one for one in told.found if one.updated_ms <= one.thread.as_of_ms]
         people = [one.thread.participant_id for one in settled]
+        erased = await erasing.erased_among(self._database, mailbox.page_id, people)
         missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
         for one in told.found:
+            if one.thread.participant_id in erased:
+                continue
             if one.thread.participant_id in missing:
                 chunk.marks.append(self._find(one.thread, ""))
                 continue
@@ -128,7 +131,7 @@ class Verify(Listings):
     def _prove(self, chunk: Chunk) -> None:
         """Say that the Page is complete, as of the beginning, when nothing is missing any more."""
         started = [listing.started_ms or 0 for listing in self._place.listings]
-        if not self._found and all(started):
+        if not self._found and not self._place.given_up and all(started):
             chunk.marks.append(Proven(level=self._level, as_of_ms=min(started)))
 
     def _ask_missing(self, missing: Finding) -> Question:

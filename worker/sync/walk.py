@@ -21,7 +21,7 @@ from msgspec import structs
 from shared.events import Thread
 from shared.facebook import replies
 from shared.facebook.replies import Conversation, ConversationSlice, Mailbox, MessageSlice
-from shared.store.coverage import Advance, HistoryEnd, Known
+from shared.store.coverage import Advance, History, Known
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk
 from worker.sync.listings import Inner, Listing, Listings, Place, is_end
@@ -93,7 +93,7 @@ class Walk(Listings):
             chunk.events += nested.found
             chunk.rejected += nested.rejected
             if is_end(nested, listing.platform):
-                chunk.marks.append(_history_end(whole))
+                chunk.marks.append(_history(whole, complete=True))
         if self._goes_deeper(listing, nested):
             listing.inner.append(Inner(thread=whole, after=nested.after if nested else None))
             chunk.events.append(conversation.thread)
@@ -105,7 +105,7 @@ class Walk(Listings):
     ) -> Chunk:
         chunk = Chunk(events=[*told.found], rejected=told.rejected)
         if is_end(told, listing.platform):
-            chunk.marks.append(_history_end(inner.thread))
+            chunk.marks.append(_history(inner.thread, complete=True))
         if is_last:
             chunk.events.append(inner.thread)
         return chunk
@@ -121,10 +121,14 @@ class Walk(Listings):
                 )
             )
 
+    def _take_given_up(self, inner: Inner, /) -> Chunk:
+        # What may be missing is the history walk's now.
+        return Chunk(marks=[_history(inner.thread, complete=False)])
+
     def _take_gone(self, inner: Inner, /) -> Chunk:
         # What is stored of it stays, and there is no more to be had.
-        return Chunk(marks=[_history_end(inner.thread)])
+        return Chunk(marks=[_history(inner.thread, complete=True)])
 
 
-def _history_end(thread: Thread) -> HistoryEnd:
-    return HistoryEnd(page_id=thread.page_id, participant_ids=(thread.participant_id,))
+def _history(thread: Thread, *, complete: bool) -> History:
+    return History(page_id=thread.page_id, participant_id=thread.participant_id, complete=complete)

@@ -395,3 +395,30 @@ async def test_kill_9_in_the_middle_of_a_walk_and_of_its_history_loses_nothing(d
                 )
             assert (await it.finish(run)).status == "complete"
         assert await it.stored_mids() == it.true_mids()
+
+
+@pytest.mark.parametrize("error", ["2500", "100"])
+async def test_one_conversation_that_cannot_be_read_does_not_stop_the_others(desk, error):
+    async with desk(Config(conversations=6, messages=40)) as it:
+        page = it.only_page()
+        await it.sync(page)
+        await it.history(page)
+        it.sim.happen(page, conversations=3, count=40, webhook=False)
+        hurt = it.sim.truth.page(page).inboxes["messenger", "inbox"].rows[-1]
+        trouble = it.sim.faults.add(
+            Fault(kind="error", error=error, path=f"/{hurt.thread}/messages$")
+        )
+        run = await it.sync(page)
+        assert run.status == "complete"
+        missing = it.true_mids().keys() - (await it.stored_mids()).keys()
+        assert missing
+        assert {it.sim.truth.messages[mid].conversation for mid in missing} == {hurt}
+        # The gap is not forgotten: it is history's now, which leaves the rest alone as well.
+        still_open = "select participant_id from conversations where not history_complete"
+        assert [row[0] for row in await it.fetch(still_open)] == [hurt.person.id]
+        assert (await it.history(page)).status == "complete"
+        assert [row[0] for row in await it.fetch(still_open)] == [hurt.person.id]
+        it.sim.faults.remove(trouble)
+        assert (await it.history(page)).status == "complete"
+        assert await it.fetch(still_open) == []
+        assert await it.stored_mids() == it.true_mids()

@@ -23,6 +23,7 @@ function Rows() {
   const { page, tag, q, unread } = place.value;
   useEffect(() => pane.current?.scrollTo(0, 0), [page, tag, q, unread]);
   useKeptFocus();
+  useFocusOnReturn();
   const [isAway, onScroll] = useAwayFromTop(pane, rows[0]?.id);
   if (problem.value && !rows.length) return html`<${Failed} />`;
   if (!rows.length) return busy.value ? html`<${Skeleton} />` : html`<${NoConversations} />`;
@@ -46,15 +47,17 @@ function Row({ of }) {
       aria-current=${of.id === conversation ? "true" : undefined}
     >
       <${Avatar} of=${of} />
-      <span class="name">${marked(nameOf(of), q)}</span>
-      <${ShortTime} at=${of.lastMessageAt} none="" />
-      <span class="snippet"><${Snippet} of=${of.lastMessage} q=${q} /></span>
-      ${of.unread && html`<span class="unread-dot"><span class="hidden">Unread</span></span>`}
-      ${(!page || of.tags.length > 0) &&
-      html`<span class="chips">
-        ${!page && html`<span class="faint">${pageOf(of)}</span>`}
-        ${of.tags.map(({ name }) => html`<span class="chip" key=${name}>${name}</span>`)}
-      </span>`}
+      <span class="lines">
+        <span class="name">${marked(nameOf(of), q)}</span>
+        <${ShortTime} at=${of.lastMessageAt} none="" />
+        <span class="snippet"><${Snippet} of=${of.lastMessage} q=${q} /></span>
+        ${of.unread && html`<span class="unread-dot"><span class="hidden">Unread</span></span>`}
+        ${(!page || of.tags.length > 0) &&
+        html`<span class="chips">
+          ${!page && html`<span class="faint">${pageOf(of)}</span>`}
+          ${of.tags.map(({ name }) => html`<span class="chip" key=${name}>${name}</span>`)}
+        </span>`}
+      </span>
     </a>
   </li>`;
 }
@@ -101,6 +104,17 @@ function useKeptFocus() {
   useLayoutEffect(() => {
     if (focused && document.activeElement?.dataset.row !== focused) rowOf(focused)?.focus({ preventScroll: true });
   });
+}
+
+// Whoever leaves a conversation on a phone is back where they were in the list.
+function useFocusOnReturn() {
+  const { conversation } = place.value;
+  const last = useRef();
+  useEffect(() => {
+    const isLost = document.activeElement === document.body;
+    if (!conversation && last.current && isLost) rowOf(last.current)?.focus({ preventScroll: true });
+    last.current = conversation;
+  }, [conversation]);
 }
 
 // Whether something came to the top that one has scrolled away from, and what watches that.
