@@ -16,7 +16,7 @@ async function put(redis, name, argumentsByName, queue = QUEUE) {
   const job = encode({ t: null, f: name, a: [], k: argumentsByName, et: now });
   const done = await redis
     .multi()
-    .psetex(`arq:job:${id}`, KEPT_MS, Buffer.from(job))
+    .set(`arq:job:${id}`, Buffer.from(job), "PX", KEPT_MS)
     .zadd(queue, now, id)
     .exec();
   const failed = done.find(([error]) => error);
