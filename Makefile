@@ -40,6 +40,15 @@ browser:
 	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
 
+.PHONY: faults
+faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
+	@FAULTS_MINUTES=$${FAULTS_MINUTES:-55} FAULTS_SEED=$(SEED) \
+	  $(BIN)/pytest --quiet --exitfirst --capture=no --timeout=4000 tests/faults
+
+.PHONY: faults-short
+faults-short: $(VENV)/.tests ## The same in three minutes, with the faults that matter most
+	@FAULTS_MINUTES=0 FAULTS_SEED=$(SEED) $(BIN)/pytest --quiet --exitfirst tests/faults
+
 .PHONY: lint
 lint: $(VENV)/.tests ## Lint, types, imports
 	@$(BIN)/ruff check --quiet --output-format=concise

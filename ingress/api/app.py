@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
@@ -120,10 +120,20 @@ def setup_api(app: web.Application, deps: Deps) -> Api:
 @web.middleware
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        return await handler(_as_the_proxy_got_it(request))
     except Exception as error:
         # Whatever it is, the client is told in one form.
         return problems.response(problems.explain(error))
+
+
+def _as_the_proxy_got_it(request: web.Request) -> web.Request:
+    """Return the request as one over TLS if it came so to the proxy before us.
+
+    Who claims so falsely harms nobody else: his own cookie would then be good for TLS alone.
+    """
+    if request.headers.get(hdrs.X_FORWARDED_PROTO) == "https":
+        return request.clone(scheme="https")
+    return request
 
 
 async def _dress(_: web.Request, response: web.StreamResponse) -> None:

@@ -66,6 +66,7 @@ class _Writing:
         self._kinds: dict[Key, set[str]] = {}
         self._conversations = dict(batch.conversations)
         self._recount: set[Key] = set()
+        self._written: set[Key] = set()
         self._gone: set[Key] = set()
         self._newly_gone: set[Key] = set()
         self._applied = Applied()
@@ -133,6 +134,7 @@ class _Writing:
 
     def _message_written(self, now: asyncpg.Record, old: MessageRow | None) -> None:
         page_id, mid, participant_id = now["page_id"], now["mid"], now["participant_id"]
+        self._written.add((page_id, mid))
         if now["deleted_ms"] is not None:
             self._gone.add((page_id, mid))
             if old is None or old.deleted_ms is None:
@@ -188,8 +190,8 @@ class _Writing:
         told = [row for row in rows if row.thread_id is not None]
         before = {}
         if told:
-            arrays = [row.page_id for row in told], [row.participant_id for row in told]
-            for record in await self._connection.fetch(_SQL["conversations_before"], *arrays):
+            ids = [conversation_id(row.page_id, row.participant_id) for row in told]
+            for record in await self._connection.fetch(_SQL["conversations_before"], ids):
                 before[record["page_id"], record["participant_id"]] = record
         written = await self._connection.fetch(
             _SQL["upsert_conversations"],
@@ -204,7 +206,10 @@ class _Writing:
         if self._recount:
             keys = sorted(self._recount)
             await self._connection.execute(
-                _SQL["recount_conversations"], [key[0] for key in keys], [key[1] for key in keys]
+                _SQL["recount_conversations"],
+                [key[0] for key in keys],
+                [key[1] for key in keys],
+                [conversation_id(*key) for key in keys],
             )
 
     def _conversation_written(self, now: asyncpg.Record, before: dict[Key, asyncpg.Record]) -> None:
@@ -251,7 +256,24 @@ class _Writing:
         since = datetime.fromtimestamp(oldest / 1000, UTC) - _REDELIVERY
         arrays = columns(rows)[:7]
         arrays[1] = tuple(UUID(bytes=identity) for identity in arrays[1])
-        await self._connection.execute(_SQL["insert_raw_events"], *arrays, since)
+        kept = await self._connection.fetch(_SQL["insert_raw_events"], *arrays, since)
+        new = [self._batch.raws[row["identity"].bytes] for row in kept]
+        # A message we wrote is ours until the end. One that an item told nothing new of (an old
+        # edit) is not: whoever marks it as unsent right now would not see the item, nor we that.
+        if others := [
+            row
+            for row in new
+            if row.mid is not None
+            and not row.is_unsend
+            and (row.page_id, row.mid) not in self._written
+        ]:
+            await self._connection.execute(
+                _SQL["forget_new_raw_events"],
+                [UUID(bytes=row.identity) for row in others],
+                [row.page_id for row in others],
+                [row.mid for row in others],
+                since,
+            )
 
     async def _write_changes(self) -> None:
         for (page_id, participant_id), kinds in sorted(self._kinds.items()):

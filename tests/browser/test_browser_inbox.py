@@ -33,6 +33,7 @@ def happen(world: World, of: Conversation, act: str = "message", **more: object)
 async def open_inbox(visit: Visit, path: str = "/inbox", **look: object) -> Page:
     page = await visit(path, **look)
     await expect(page.locator(".line")).to_have_text("Live")
+    await expect(page.locator(ROWS).first).to_be_attached()
     return page
 
 
@@ -350,11 +351,13 @@ async def test_a_phone_shows_one_pane_at_a_time(visit: Visit, world: World):
     await page.locator(ROWS).first.tap()
     await expect(page.locator(".list")).to_be_hidden()
     await expect(page.locator(BUBBLES).last).to_have_text("On the phone")
+    await expect(page.get_by_role("log")).to_be_focused()
     await page.get_by_role("link", name="Details").tap()
     await expect(page.locator(".details")).to_be_in_viewport()
     await page.go_back()
     await page.get_by_role("button", name="Back to the list").tap()
     await expect(page.locator(".list")).to_be_visible()
+    await expect(page.locator(ROWS).first).to_be_focused()
     wide = await page.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE["width"]
 

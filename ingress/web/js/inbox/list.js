@@ -23,6 +23,7 @@ function Rows() {
   const { page, tag, q, unread } = place.value;
   useEffect(() => pane.current?.scrollTo(0, 0), [page, tag, q, unread]);
   useKeptFocus();
+  useFocusOnReturn();
   const [isAway, onScroll] = useAwayFromTop(pane, rows[0]?.id);
   if (problem.value && !rows.length) return html`<${Failed} />`;
   if (!rows.length) return busy.value ? html`<${Skeleton} />` : html`<${NoConversations} />`;
@@ -103,6 +104,17 @@ function useKeptFocus() {
   useLayoutEffect(() => {
     if (focused && document.activeElement?.dataset.row !== focused) rowOf(focused)?.focus({ preventScroll: true });
   });
+}
+
+// Whoever leaves a conversation on a phone is back where they were in the list.
+function useFocusOnReturn() {
+  const { conversation } = place.value;
+  const last = useRef();
+  useEffect(() => {
+    const isLost = document.activeElement === document.body;
+    if (!conversation && last.current && isLost) rowOf(last.current)?.focus({ preventScroll: true });
+    last.current = conversation;
+  }, [conversation]);
 }
 
 // Whether something came to the top that one has scrolled away from, and what watches that.

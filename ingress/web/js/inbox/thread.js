@@ -45,6 +45,7 @@ function Messages() {
   const scroller = useRef();
   const [unseen, onScroll] = useStayingInPlace(scroller, messages);
   useFound(scroller, messages, cursor);
+  useFocusOnPhone(scroller, messages);
   if (problem && !messages) return html`<${Failed} problem=${problem} />`;
   if (!messages) return html`<div class="messages scroller" aria-busy="true" />`;
   // Reversed, so that the browser keeps the distance to the end: older messages that come in
@@ -123,6 +124,14 @@ function Failed({ problem }) {
     <p>${problem.message}</p>
     <button class="button" onClick=${() => attempt(refreshThread)}>Try again</button>
   </div>`;
+}
+
+// Where the list has gone, the focus would have gone with it.
+function useFocusOnPhone(scroller, messages) {
+  useEffect(() => {
+    const isListThere = document.querySelector(".list").checkVisibility();
+    if (!isListThere) scroller.current?.focus({ preventScroll: true });
+  }, [Boolean(messages)]);
 }
 
 // Whoever reads further up is not pulled down by what arrives: it is counted instead. Returns how
