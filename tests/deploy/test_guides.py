@@ -50,7 +50,8 @@ def test_every_file_it_names_exists(guide: Path):
 
 def _commands(text: str) -> Iterator[list[str]]:
     """Yield the arguments of each `pagewire …` of a text."""
-    for line in re.findall(r"(?:^|[\s`/|])(?<!--namespace )pagewire ((?:[a-z-]+\b)[^`\n<)|]*)", text, re.MULTILINE):
+    command = r"(?:^|[\s`/|])(?<!--namespace )pagewire ((?:[a-z-]+\b)[^`\n<)|]*)"
+    for line in re.findall(command, text, re.MULTILINE):
         with_words = (
             line.split("#")[0].split(" · ")[0].replace("…", "word").strip().rstrip("\\,.:;")
         )
