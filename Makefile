@@ -25,16 +25,40 @@ run: $(VENV)/.runs ## Run everything on this machine: servers, a simulated Faceb
 setup: $(VENV)/.tests ## Make .venv with all it takes to run, check and test
 
 .PHONY: check
-check: $(VENV)/.tests ## Lint, types, imports, fast tests: what every commit must pass
-	@$(BIN)/ruff check --quiet --output-format=concise
-	@$(BIN)/ruff format --check --quiet
-	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo
+check: lint ## Lint, types, imports, fast tests: what every commit must pass
 	@$(BIN)/pytest --quiet tests/unit
 
 .PHONY: test
-test: check ## Everything CI runs
-	@$(BIN)/pytest --quiet --numprocesses=2
+test: lint browser ## Everything CI runs
+	@$(BIN)/pytest --quiet --numprocesses=auto --maxprocesses=8
+
+# What drives the pages in a real browser is skipped without one, and says so.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'Installing Chromium' && \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
+
+.PHONY: faults
+faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
+	@FAULTS_MINUTES=$${FAULTS_MINUTES:-55} FAULTS_SEED=$(SEED) \
+	  $(BIN)/pytest --quiet --exitfirst --capture=no --timeout=4000 tests/faults
+
+.PHONY: faults-short
+faults-short: $(VENV)/.tests ## The same in three minutes, with the faults that matter most
+	@FAULTS_MINUTES=0 FAULTS_SEED=$(SEED) $(BIN)/pytest --quiet --exitfirst tests/faults
+
+.PHONY: lint
+lint: $(VENV)/.tests ## Lint, types, imports
+	@$(BIN)/ruff check --quiet --output-format=concise
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@said=$$($(BIN)/lint-imports --no-logo) || { echo "$$said"; exit 1; }
+
+.PHONY: deploy-check
+deploy-check: .venv-deploy/.ready ## Lint or run every file under deploy/
+	@.venv-deploy/bin/python -m deploy.check
 
 .PHONY: lock
 lock: ## Pin all dependencies anew, with hashes (needs uv)
@@ -42,10 +66,11 @@ lock: ## Pin all dependencies anew, with hashes (needs uv)
 	$(LOCK) requirements-embedded.in --output-file requirements-embedded.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) requirements-clients.in --output-file requirements-clients.txt
+	$(LOCK) requirements-deploy.in --output-file requirements-deploy.txt
 
 .PHONY: clean
 clean: ## Remove .venv and caches; the data in .pagewire stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-deploy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 # --- the virtual environment; each stamp says what it is good for -------------------------------
 
@@ -69,4 +94,11 @@ $(VENV)/.runs: requirements.txt requirements-embedded.txt pyproject.toml | $(BIN
 $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	@echo 'Installing what its tests need'
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# An environment of its own: these tools bring libraries the product must not see.
+.venv-deploy/.ready: requirements-deploy.txt
+	@echo 'Installing what judges deploy/'
+	@$(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --only-binary=:all: -r requirements-deploy.txt
 	@touch $@

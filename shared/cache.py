@@ -42,7 +42,7 @@ MAX_BYTES = 64 << 10
 """Longer answers are not kept: one busy list must not push a thousand conversations out."""
 
 _GENERATION = "pagewire:cache:generation"
-_EVERY_LIST = "pagewire:cache:list"
+_EVERY_LIST = "pagewire:cache:token:list"
 _TOKEN_BYTES = 12
 _RETRY_SECONDS = 1.0
 
@@ -73,7 +73,7 @@ class Question(Struct, frozen=True):
 
 def about_conversation(conversation_id: UUID) -> str:
     """Return the token of a conversation and its messages."""
-    return f"pagewire:cache:conversation:{conversation_id.hex}"
+    return f"pagewire:cache:token:conversation:{conversation_id.hex}"
 
 
 def about_list(page_id: str | None) -> str:
@@ -106,7 +106,7 @@ class Cache:
         `load` must read from the primary database: a replica may not have the commit yet whose
         announcement made this process ask.
         """
-        key = f"pagewire:cache:{question.family}:{question.name}"
+        key = f"pagewire:cache:answer:{question.family}:{question.name}"
         if not self._may_try():
             return await self._from_memory(question.family, key, load)
         try:

@@ -76,10 +76,19 @@ visible_seconds = Histogram(
     ["stage"],
     buckets=_LATENCY,
 )
+erased_rows = Counter(
+    "pagewire_erased_rows", "Rows left out because they tell of a person who was erased"
+)
+privacy_requests = Counter(
+    "pagewire_privacy_requests",
+    "Deauthorize and data-deletion callbacks; unresolved: a person must find out whom to erase",
+    ["kind", "status"],
+)
+dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by reason", ["reason"])
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(
-    "pagewire_job_seconds", "Jobs by name and how they ended", ["job", "ending"], buckets=_LATENCY
+    "pagewire_job_seconds", "Jobs by name and how they ended", ["name", "ending"], buckets=_LATENCY
 )
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])
@@ -95,5 +104,14 @@ cache_invalidations = Counter(
     ["family"],
 )
 
+graph_answers = Counter(
+    "pagewire_graph_answers",
+    "Answers of the Graph API: Reply, NoneType (left out of a batch), or what they ask us to do",
+    ["answer"],
+)
+sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"])
+pages_unproven = Gauge(
+    "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago"
+)
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
 pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

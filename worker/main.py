@@ -30,23 +30,29 @@ from shared.queue import (
     LATER,
     NOW,
     ApplyWaiting,
+    Erase,
     Job,
     Queue,
+    Replay,
     RetryDead,
     SyncAll,
     SyncPage,
     SyncStep,
 )
 from shared.redis import connect
-from shared.store import feed, runs
+from shared.store import feed, reading, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
+from shared.tasks import end
 from worker import jobs, supervise
 from worker.effects import Effects
+from worker.erase import Erasures
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
+from worker.numbers import Numbers
+from worker.replay import Replays
 from worker.slot import Slot
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
@@ -79,6 +85,7 @@ class Parts(Struct, frozen=True):
     ingests: dict[str, Ingest]
     jobs: Jobs
     arq: ArqRedis
+    numbers: Numbers | None = None
 
 
 @asynccontextmanager
@@ -134,6 +141,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
         letters = Letters(database, Inbox(pool, patience=5.0), asked)
+        erasures = Erasures(database, cache)
 
         async def sweep() -> None:
             for ingest in ingests.values():
@@ -143,6 +151,9 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             await keep_partitions(database, settings.raw_retention)
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
+
+        async def merge_words() -> None:
+            await reading.merge_new_words(database)
 
         async def apply_waiting(job: ApplyWaiting) -> None:
             await letters.apply_waiting(job.page)
@@ -156,6 +167,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             SyncAll: syncs.all,
             ApplyWaiting: apply_waiting,
             RetryDead: retry_dead,
+            Erase: erasures.erase,
+            Replay: Replays(database, writer, asked).step,
         }
         crons = {
             "ingest": sweep,
@@ -163,10 +176,19 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,
+            "words": merge_words,
             "waiting": letters.apply_waiting,
+            "privacy": erasures.answer,
             "upkeep": upkeep,
         }
-        yield Parts(slot=slot.name, ingests=ingests, jobs=Jobs(works, crons, database), arq=arq)
+        port = settings.metrics_port
+        yield Parts(
+            slot=slot.name,
+            ingests=ingests,
+            jobs=Jobs(works, crons, database),
+            arq=arq,
+            numbers=None if port is None else Numbers(settings.ingress_host, port),
+        )
 
 
 async def serve(settings: Settings, only: Only) -> None:
@@ -189,6 +211,8 @@ def tasks(
     if only != "ingest":
         for name in (NOW, LATER):
             running[f"jobs-{name}"] = partial(_serve_queue, parts, name, stop)
+    if parts.numbers:
+        running["numbers"] = partial(parts.numbers.serve, stop)
     return running
 
 
@@ -211,10 +235,8 @@ async def _serve_queue(parts: Parts, name: str, stop: asyncio.Event) -> None:
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=GRACE)
     finally:
-        for task in (running, stopping, *worker.tasks.values()):
-            task.cancel()
-        # A job that is cut off says so to Redis before it ends; so wait for it.
-        await asyncio.gather(running, stopping, *worker.tasks.values(), return_exceptions=True)
+        # A job that is cut off says so to Redis before it ends; `end` waits for it.
+        await end([running, stopping, *worker.tasks.values()])
 
 
 def _arq_settings(name: str) -> dict[str, Any]:

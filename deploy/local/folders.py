@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 from deploy.local.account import Account
@@ -19,27 +20,35 @@ SOCKET_PATH_LIMIT = 103
 
 
 @contextlib.contextmanager
-def claimed(what: Path) -> Iterator[None]:
-    """Hold `what` for this process alone, by a lock on the file `what`.lock.
+def claimed(home: Path, part: str) -> Iterator[None]:
+    """Hold a part of `home` for this process alone, by a lock on a file of that name.
 
     PostgreSQL refuses a folder in use by itself; two Valkeys would both run and spoil the data.
     The kernel frees the lock when we end, however we end.
     """
-    what.parent.mkdir(parents=True, exist_ok=True)
-    with what.with_name(what.name + ".lock").open("a+") as file:
+    with _lock_file(home, part) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise CannotStart(
-                f"{what} is in use by {holder}.\nStop that one first; its data is safe."
-            ) from None
+            raise CannotStart(f"{home} is in use by {holder}.\nStop that one first.") from None
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} since {now}")
         file.flush()
         yield
+
+
+def _lock_file(home: Path, part: str) -> TextIO:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return (home / f"{part}.lock").open("a+")
+    except PermissionError as error:
+        raise CannotStart(
+            f"{home} belongs to another user.\n"
+            "Start Pagewire as the one who started it first, or remove that folder."
+        ) from error
 
 
 def reachable(home: Path, account: Account | None) -> Path:
@@ -49,7 +58,8 @@ def reachable(home: Path, account: Account | None) -> Path:
     for parent in (Path("/var/lib/pagewire"), Path(tempfile.gettempdir(), "pagewire")):
         place = parent / _digest(home)
         with contextlib.suppress(OSError):
-            place.mkdir(parents=True, exist_ok=True)
+            _open_to_all(parent)
+            _open_to_all(place)
             if _trusted(parent, 0) and account.can("test", "-x", place):
                 return place
     raise CannotStart(
@@ -83,6 +93,13 @@ def for_socket(wanted: Path, name: str, account: Account | None) -> Path:
     if not _trusted(short, owner):
         raise CannotStart(f"{short} was made by somebody else: remove it, and start again.")
     return short
+
+
+def _open_to_all(folder: Path) -> None:
+    """Make a folder that everybody may enter, whatever the umask; leave one that is there."""
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _trusted(folder: Path, owner: int) -> bool:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,17 @@ class Product:
 
     def ingest(self) -> Program:
         """Return the worker that turns acknowledged webhooks into rows."""
-        return self.program("worker-ingest", "worker", "--only=ingest", grace=1.5)
+        return self._worker("ingest")
 
     def jobs(self) -> Program:
         """Return the worker that syncs: apart, so that decoding never holds up live events."""
-        return self.program("worker-jobs", "worker", "--only=jobs", grace=1.5)
+        return self._worker("jobs")
+
+    def _worker(self, only: str) -> Program:
+        program = self.program(f"worker-{only}", "worker", f"--only={only}", grace=1.5)
+        # On one machine the port is the ingress's.
+        kept = {k: v for k, v in program.environment.items() if k != "METRICS_PORT"}
+        return replace(program, environment=kept)
 
     def ingress(self, settings: Settings) -> Program:
         """Return the doors."""

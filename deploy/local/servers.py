@@ -65,7 +65,7 @@ def redis(home: Path, *, durable: bool = True) -> Iterator[str]:
 def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
     """Hold the PostgreSQL of `home`, its cluster made; yield it ready to start."""
     home = home.resolve()
-    with folders.claimed(home / "postgres"):
+    with folders.claimed(home, "postgres"):
         binary = binaries.postgres()
         account = Account.for_database(home / binary.kept_as)
         place = folders.reachable(home, account)
@@ -93,6 +93,7 @@ def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             log=home / "postgres.log",
             account=account,
             stop_signals=POSTGRES_STOP,
+            grace=1.5,
             clear=lambda: _clear_postgres(data, sockets),
             answers=lambda process: _postgres_answers(data, process),
             # The backends of a killed server take a moment to notice.
@@ -105,7 +106,7 @@ def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
 def redis_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
     """Hold the Valkey or Redis of `home`; yield it ready to start."""
     home = home.resolve()
-    with folders.claimed(home / "redis"):
+    with folders.claimed(home, "redis"):
         binary = binaries.redis()
         data = folders.private(home / binary.kept_as, None)
         where = folders.for_socket(home / "redis-socket", REDIS_SOCKET, None) / REDIS_SOCKET
@@ -129,6 +130,7 @@ def redis_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             ],
             environment=_environment(),
             log=home / "redis.log",
+            grace=1.0,
             clear=lambda: end_orphan(data / "redis.pid", str(where), [signal.SIGTERM]),
             answers=lambda _: _redis_answers(where),
         )

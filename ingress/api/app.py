@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
@@ -27,6 +26,7 @@ from shared.crypto import KeyRing
 from shared.queue import Queue
 from shared.redis import connect
 from shared.store.database import Database
+from shared.tasks import end
 
 _log = log.get(__name__)
 
@@ -68,13 +68,13 @@ class Api:
         self._hub = Hub(self.database, self.cache)
         directory = Directory(self.database)
         self.callers = Callers(self.database, directory)
-        self._streams = Streams(self.callers, deps.rhythm)
-        jobs = Jobs(self.database, self._streams)
+        self.streams = Streams(self.callers, deps.rhythm)
+        jobs = Jobs(self.database, self.streams)
         asked = Queue(self._arq)
         keys = settings.token_encryption_keys
         self.resources: Sequence[object] = (
             Conversations(self.database, self._replica, directory, self.cache),
-            Live(directory, self._hub, self._streams),
+            Live(directory, self._hub, self.streams),
             Syncs(self.database, directory, asked, jobs),
             jobs,
             Pages(
@@ -91,11 +91,9 @@ class Api:
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """Keep the feed flowing, and close what was opened."""
-        hub = asyncio.create_task(self._hub.run(), name="hub")
+        tasks = {asyncio.create_task(work()) for work in (self._hub.listen, self._hub.read)}
         yield
-        hub.cancel()
-        with suppress(asyncio.CancelledError):
-            await hub
+        await end(tasks)
         await self.cache.aclose()
         await self._arq.aclose()
         await self.database.close()
@@ -103,7 +101,7 @@ class Api:
 
     async def end_streams(self, _: web.Application) -> None:
         """End what would otherwise hold the shutdown up."""
-        self._streams.close()
+        self.streams.close()
 
 
 def setup_api(app: web.Application, deps: Deps) -> Api:
@@ -122,10 +120,20 @@ def setup_api(app: web.Application, deps: Deps) -> Api:
 @web.middleware
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        return await handler(_as_the_proxy_got_it(request))
     except Exception as error:
         # Whatever it is, the client is told in one form.
         return problems.response(problems.explain(error))
+
+
+def _as_the_proxy_got_it(request: web.Request) -> web.Request:
+    """Return the request as one over TLS if it came so to the proxy before us.
+
+    Who claims so falsely harms nobody else: his own cookie would then be good for TLS alone.
+    """
+    if request.headers.get(hdrs.X_FORWARDED_PROTO) == "https":
+        return request.clone(scheme="https")
+    return request
 
 
 async def _dress(_: web.Request, response: web.StreamResponse) -> None:

@@ -22,6 +22,7 @@ from shared.store.reading import Conversation, Wanted
 from shared.store.tags import Touched
 
 TagName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\u0000-\u001f]*$")]
+Words = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000]*$")]
 Limit = Annotated[int, Meta(ge=1, le=200)]
 
 _MOST_TOKENS = 10
@@ -41,10 +42,14 @@ class TagPath(Asked):
 
 
 class Listing(Asked):
-    """Which conversations: of a Page (our id or either of Facebook's), with a tag, unread ones."""
+    """Which conversations: of a Page (our id or either of Facebook's), with a tag, unread ones.
+
+    `q` finds all its words, or words that begin so, in one message or in the person's name.
+    """
 
     page_id: Id | None = None
     tag: TagName | None = None
+    q: Words | None = None
     unread: bool = False
     limit: Limit = 50
     cursor: Cursor | None = None
@@ -87,7 +92,7 @@ class Conversations:
         pages = caller.page_ids
         if query.page_id is not None:
             pages = (await self._directory.find(query.page_id, caller.pages)).entry_ids
-        wanted = Wanted(unread=query.unread, tag=query.tag)
+        wanted = Wanted(unread=query.unread, tag=query.tag, words=query.q)
         after = cursors.read("conversations", query.cursor)
 
         async def load(database: Database) -> bytes:
@@ -97,7 +102,7 @@ class Conversations:
             cursor = cursors.write("conversations", place)
             return msgspec.json.encode(ConversationSlice(data=found, next_cursor=cursor))
 
-        if after is not None:
+        if after is not None or query.q is not None:
             return Encoded(await load(self._replica))
         question = Question(
             "conversations", _name(pages, query), tuple(map(about_list, _listed(pages)))

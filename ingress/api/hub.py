@@ -13,9 +13,8 @@ from ingress.api.shapes import LiveChange
 from ingress.api.streams import event
 from shared import log
 from shared.cache import Cache
-from shared.errors import PagewireError
 from shared.store import feed
-from shared.store.database import Database, is_transient
+from shared.store.database import Database
 from shared.store.feed import FeedChange, Forgotten, Look
 
 _log = log.get(__name__)
@@ -74,15 +73,34 @@ class Hub:
         self._database = database
         self._cache = cache
         self._clients: set[Client] = set()
-        self._announced: dict[UUID, float] = {}
+        self._announced: dict[UUID, tuple[int, float]] = {}
         self._something = asyncio.Event()
         self._position: str | None = None
 
-    async def run(self) -> None:
-        """Read until cancelled, whatever happens to Postgres and Redis."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(), name="hub-listen")
-            tasks.create_task(self._read(), name="hub-read")
+    async def listen(self) -> None:
+        """Note what is announced, until cancelled; without Redis, looking has to do."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                async for conversations in self._cache.announcements():
+                    for conversation in conversations:
+                        self._count(conversation, 1)
+                        self._something.set()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def read(self) -> None:
+        """Read the feed and hand it out, until cancelled, whatever happens to the stores."""
+        while True:
+            began = time.monotonic()
+            self._something.clear()
+            try:
+                await self._look()
+            except Exception as error:
+                _log.warning("feed_unreadable", error=type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(began + TICK - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._something.wait()
 
     def join(self, client: Client) -> None:
         """Let a client have what becomes visible from now on."""
@@ -104,31 +122,6 @@ class Hub:
         if look.more:
             return event("reset", b"{}", feed.safe(look.position))
         return b"".join(_frame(change, look) for change in look.changes)
-
-    async def _listen(self) -> None:
-        while True:
-            with contextlib.suppress(RedisError, OSError):
-                async for conversations in self._cache.announcements():
-                    if conversations:
-                        self._announced |= dict.fromkeys(conversations, time.monotonic())
-                        self._something.set()
-            await asyncio.sleep(LOOK_EVERY)
-
-    async def _read(self) -> None:
-        while True:
-            began = time.monotonic()
-            self._something.clear()
-            try:
-                await self._look()
-            except Exception as error:
-                if not (isinstance(error, PagewireError) or is_transient(error)):
-                    raise
-                _log.warning("feed_unreadable", error=type(error).__name__)
-                await asyncio.sleep(LOOK_EVERY)
-            await asyncio.sleep(began + TICK - time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._something.wait()
 
     async def _look(self) -> None:
         if self._position is None:
@@ -153,13 +146,19 @@ class Hub:
             client.offer(_RESET)
 
     async def _forget_unannounced(self, changes: Sequence[FeedChange]) -> None:
-        unannounced = [
-            change for change in changes if not self._announced.pop(change.conversation_id, None)
-        ]
+        unannounced = [change for change in changes if self._count(change.conversation_id, -1) < 0]
         if unannounced:
             await self._cache.forget(unannounced)
-        fresh = time.monotonic() - LOOK_EVERY
-        self._announced = {one: at for one, at in self._announced.items() if at > fresh}
+        old = time.monotonic() - LOOK_EVERY
+        self._announced = {
+            one: (count, at) for one, (count, at) in self._announced.items() if count and at > old
+        }
+
+    def _count(self, conversation: UUID, step: int) -> int:
+        """Count a conversation's announcements against its changes, which may come in any order."""
+        count = self._announced.get(conversation, (0, 0.0))[0] + step
+        self._announced[conversation] = count, time.monotonic()
+        return count
 
     async def _deliver(self, look: Look) -> None:
         """Format each change once, join once for all who see the same Pages, wake the streams."""

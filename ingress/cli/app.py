@@ -13,10 +13,15 @@ from cyclopts import App, CycloptsError
 
 from ingress.cli import dead, key, page, token
 from ingress.cli.config import config
+from ingress.cli.doctor import doctor
+from ingress.cli.erase import erase
 from ingress.cli.migrate import migrate
 from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
+from ingress.cli.replay import replay
 from ingress.cli.run import run
 from ingress.cli.sync import sync
+from ingress.cli.tail import tail
+from ingress.cli.verify import verify
 
 
 def _version() -> str:
@@ -42,9 +47,14 @@ app.command(run)
 app.command(migrate)
 app.command(page.app)
 app.command(sync)
+app.command(verify)
 app.command(dead.app)
 app.command(key.app)
 app.command(token.app)
+app.command(replay)
+app.command(erase)
+app.command(tail)
+app.command(doctor)
 app.command(config)
 
 

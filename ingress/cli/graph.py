@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ingress.cli.problem import Problem
+from shared import log
 from shared.config import Secret, Settings
 from shared.crypto import CannotDecrypt, KeyRing
+from shared.errors import Unavailable
 from shared.facebook.client import Client
 from shared.facebook.client import connected as connected_client
 from shared.facebook.errors import judge
@@ -22,6 +24,7 @@ WANTS = ("facebook_app_id", "facebook_app_secrets")
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Client]:
     """Lend a client for Graph."""
+    log.configure("warning", settings.log_format)
     async with connected_client(
         url=settings.graph_api_url,
         version=settings.graph_api_version,
@@ -33,7 +36,11 @@ async def connected(settings: Settings) -> AsyncIterator[Client]:
 
 async def ask(client: Client, request: Request, token: Secret) -> Reply:
     """Ask a question; raises Problem with Facebook's reason when it does not answer well."""
-    reply = await client.send(request, token)
+    try:
+        reply = await client.send(request, token)
+    except Unavailable as error:
+        todo = "See that GRAPH_API_URL is right and can be reached: `pagewire config`."
+        raise Problem(str(error), todo=todo) from error
     verdict = judge(request, reply.status, reply.body)
     if verdict is not None:
         raise Problem("Facebook refuses.", f"{verdict.reason} (error {verdict.code})")

@@ -57,5 +57,5 @@ async def _import(token: Secret, *, as_json: bool) -> None:
                 added.append(page)
             if after is None:
                 break
-    await jobs.welcome(settings, added, sync=True)
+    await jobs.follow(settings, added, sync=True)
     show.pages(added, as_json=as_json, empty="The user manages no Page.")

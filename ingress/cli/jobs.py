@@ -7,7 +7,8 @@ from redis.exceptions import RedisError
 
 from ingress.cli import configuration, show
 from ingress.cli.problem import Problem
-from shared import queue, redis
+from shared import log, queue, redis
+from shared.cache import Cache
 from shared.config import Settings
 from shared.queue import Queue
 from shared.store.pages import Page
@@ -31,13 +32,22 @@ async def connected(settings: Settings) -> AsyncIterator[Queue]:
         await client.aclose()
 
 
-async def welcome(settings: Settings, found: Iterable[Page], *, sync: bool) -> None:
-    """Ask for what waits for Pages, or leave it to the workers' sweeps and say so."""
+async def follow(settings: Settings, changed: Iterable[Page] = (), *, sync: bool = False) -> None:
+    """Have everything follow a change of Pages: cached answers, what waited for them, their syncs.
+
+    Without Redis it is left to the workers' sweeps, and that is said.
+    """
+    log.configure("warning", settings.log_format)
     try:
         async with connected(settings) as jobs:
-            for page in found:
+            for page in changed:
                 await jobs.welcome(
                     page.facebook_page_id, sync=sync and bool(settings.sync_interval)
                 )
     except Problem as problem:
         show.note(f"What is stored stays so, and goes on once Redis is back:\n{problem}")
+        return
+    # Answers show the names and states of Pages.
+    cache = Cache(redis.connect(settings.cache_redis_url.reveal(), size=1))
+    await cache.renew()
+    await cache.aclose()

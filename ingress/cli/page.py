@@ -3,7 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from msgspec.structs import asdict
@@ -12,6 +12,7 @@ from ingress.cli import configuration, postgres, show, tokens
 from ingress.cli.importing import import_
 from ingress.cli.problem import INSTEAD
 from ingress.cli.subscribing import subscribe
+from ingress.cli.which import ThisPage
 from shared.config import Secret
 from shared.store import pages
 from shared.store.pages import Page
@@ -25,11 +26,6 @@ def _is_facebook_id(_: object, value: str | None) -> None:
     # Facebook's ids are digits today; what it calls an id tomorrow is its own affair.
     if value is not None and not re.fullmatch(r"[0-9A-Za-z_][0-9A-Za-z_.: -]{0,63}", value):
         raise ValueError("An id is at most 64 letters, digits and . : - _ (a token is no id).")
-
-
-AnyPage: TypeAlias = Annotated[
-    str, Parameter(name="PAGE", help="Our id, Facebook's id or its Instagram account's id.")
-]
 
 
 @app.command
@@ -73,6 +69,8 @@ def add(
 async def _add(
     facebook_page_id: str, name: str, instagram: str | None, token: Secret | None, *, as_json: bool
 ) -> None:
+    from ingress.cli import jobs
+
     settings = configuration.settings("database_url", *(["token_encryption_keys"] if token else []))
     sealed = None
     if token:
@@ -90,9 +88,7 @@ async def _add(
         can_sync = await pages.token(database, page.id) is not None
     if not can_sync:
         show.note(f"There is no token: webhooks are kept, nothing is synced. {INSTEAD}")
-    from ingress.cli import jobs
-
-    await jobs.welcome(settings, [page], sync=can_sync)
+    await jobs.follow(settings, [page], sync=can_sync)
     if as_json:
         show.json(page)
     else:
@@ -113,7 +109,7 @@ async def list_(*, as_json: show.AsJson = False) -> None:
 
 
 @app.command(name="show")
-async def show_(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def show_(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Show one Page.
 
     For example:
@@ -126,38 +122,42 @@ async def show_(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
 
 
 @app.command
-async def pause(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def pause(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Stop a Page's syncs until it is resumed; its webhooks are still kept.
 
     For example:
 
         pagewire page pause 1023456789
     """
-    async with postgres.connected() as database:
+    from ingress.cli import jobs
+
+    settings = configuration.settings("database_url")
+    async with postgres.connected(settings) as database:
         found = await pages.pause(database, (await pages.find(database, page)).id)
+    await jobs.follow(settings)
     _print(found, as_json=as_json)
 
 
 @app.command
-async def resume(page: AnyPage, /, *, as_json: show.AsJson = False) -> None:
+async def resume(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
     """Let a paused or parked Page go on, and sync it.
 
     For example:
 
         pagewire page resume 1023456789
     """
+    from ingress.cli import jobs
+
     settings = configuration.settings("database_url")
     async with postgres.connected(settings) as database:
         found = await pages.resume(database, (await pages.find(database, page)).id)
-    from ingress.cli import jobs
-
-    await jobs.welcome(settings, [found], sync=True)
+    await jobs.follow(settings, [found], sync=True)
     _print(found, as_json=as_json)
 
 
 @app.command
 async def remove(
-    page: AnyPage,
+    page: ThisPage,
     /,
     *,
     purge: Annotated[
@@ -171,9 +171,13 @@ async def remove(
 
         pagewire page remove 1023456789
     """
-    async with postgres.connected() as database:
+    from ingress.cli import jobs
+
+    settings = configuration.settings("database_url")
+    async with postgres.connected(settings) as database:
         found = await pages.find(database, page)
         await pages.remove(database, found.id, purge=purge)
+    await jobs.follow(settings)
     if as_json:
         show.json({"id": found.id, "purged": purge})
     else:

@@ -17,7 +17,7 @@ class Problem(PagewireError):
     def __init__(self, what: str, why: str = "", todo: str = "", *, status: int = FAILED) -> None:
         from shared.log import redact
 
-        self.status, self.why = status, why or what
+        self.status, self.why, self.todo = status, why or what, todo
         lines = (("error: ", what), ("  why: ", why), ("  try: ", todo))
         super().__init__("\n".join(head + redact(text) for head, text in lines if text))
 

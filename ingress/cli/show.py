@@ -15,7 +15,7 @@ AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", help="
 
 def json(value: object) -> None:
     """Print a value as one line of JSON."""
-    print(msgspec.json.encode(value).decode())
+    print(msgspec.json.encode(value).decode(), flush=True)
 
 
 def table(rows: Iterable[Mapping[str, object]], *, empty: str) -> None:

@@ -1,22 +1,13 @@
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from ingress.cli import configuration, postgres, show
-from ingress.cli.problem import FAILED, OK, USAGE, Problem
-from shared.store import pages
+from ingress.cli import configuration, postgres, show, which
+from ingress.cli.problem import FAILED, OK, Problem
+from ingress.cli.which import AllPages, MaybePage
 
 
 async def subscribe(
-    page: Annotated[
-        str | None,
-        Parameter(name="PAGE", help="Our id, Facebook's id or its Instagram account's id."),
-    ] = None,
+    page: MaybePage = None,
     /,
     *,
-    everything: Annotated[
-        bool, Parameter(name="--all", negative="", help="Every active Page.")
-    ] = False,
+    everything: AllPages = False,
     as_json: show.AsJson = False,
 ) -> int:
     """Have Facebook send a Page's webhooks to the app, with every field that is understood.
@@ -29,21 +20,20 @@ async def subscribe(
     from shared.crypto import KeyRing
     from shared.facebook import replies, requests
 
-    if (page is None) != everything:
-        raise Problem("Say which Page, or --all.", todo="`pagewire page list`", status=USAGE)
+    which.one_or_all(page, everything=everything)
     settings = configuration.settings("database_url", "token_encryption_keys", *graph.WANTS)
     keys = KeyRing(settings.token_encryption_keys)
     rows: list[dict[str, object]] = []
     async with postgres.connected(settings) as database, graph.connected(settings) as client:
-        for one in [await pages.find(database, page)] if page else await pages.listing(database):
-            if everything and not one.is_active:
-                continue
+        for one in await which.meant(database, page):
             try:
                 token = await graph.token_of(database, keys, one)
-                await graph.ask(client, requests.subscribe(one.facebook_page_id), token)
                 asked = requests.subscribed_apps(one.facebook_page_id)
                 reply = await graph.ask(client, asked, token)
-                fields = sorted(replies.subscribed_fields(reply, client.app_id))
+                had = replies.subscribed_fields(reply, client.app_id)
+                # The new fields replace the old: what others asked for stays.
+                fields = sorted(had.union(requests.WANTED_FIELDS))
+                await graph.ask(client, requests.subscribe(one.facebook_page_id, fields), token)
                 rows.append({"page": one.name, "error": None, "fields": fields})
             except Problem as problem:
                 if not everything:

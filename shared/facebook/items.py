@@ -1,71 +1,17 @@
-"""One item of a webhook becomes our events: which key it has says what it is.
+"""One item of a webhook becomes our events, by the list it stands in."""
 
-https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
-https://developers.facebook.com/docs/instagram-platform/webhooks
-"""
-
-import re
-from collections.abc import Callable
-from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Struct
 
-from shared.events import (
-    Delivery,
-    Direction,
-    Edit,
-    Event,
-    Label,
-    Message,
-    Notice,
-    Platform,
-    Reaction,
-    Read,
-    Unsend,
-)
-from shared.facebook.attachments import canonical, from_webhook
-from shared.facebook.ids import id_text, mid_text
-
-DAY_MS = 86_400_000
-EARLIEST_MS = 1_075_852_800_000
-"""4 February 2004, the day Facebook began: what lies before is no time in milliseconds."""
+from shared.events import Label
+from shared.facebook.ids import id_text
+from shared.facebook.messaging import KINDS, Id, Party, read_messaging
+from shared.facebook.notices import Channel, Understood, noticed
 
 TEST_PAGE = "0"
 """The entry id of what the App Dashboard's "Test" button sends: made-up ids, times in seconds."""
-
-_WHOLE = re.compile(r"-?[0-9]{1,20}")
-_MAX_EDITS = 2**31 - 1
-
-Id: TypeAlias = str | int | None
-
-encode = msgspec.json.Encoder(order="sorted").encode
-"""Canonical JSON: keys sorted, compact, UTF-8."""
-
-
-class Channel(Struct, frozen=True, kw_only=True):
-    """One list of one entry: what all its items share.
-
-    `name` is messaging, standby, changes, changed_fields, or a word we do not know; `time` is
-    `entry.time` as it was sent, `time_ms` what that means, `None` if it is no time.
-    """
-
-    object: str
-    platform: Platform
-    page_id: str
-    name: str
-    time: Any
-    time_ms: int | None
-    received_ms: int
-
-
-class Understood(Struct, frozen=True):
-    """What an item says, and which person and message it is about."""
-
-    events: tuple[Event, ...]
-    participant_id: str | None = None
-    mid: str | None = None
 
 
 def understand(channel: Channel, item: Any, payload: bytes, *, cleaned: bool) -> Understood:
@@ -74,109 +20,43 @@ def understand(channel: Channel, item: Any, payload: bytes, *, cleaned: bool) ->
     Raises `ValueError` or `msgspec.ValidationError` if it is not what its key says it is.
     """
     if channel.page_id == TEST_PAGE:
-        return _noticed(channel, payload, "test:" + _test_word(channel, item))
+        return noticed(channel, payload, f"test:{_tested(channel, item)}")
     if channel.name == "changed_fields":
         # Comes instead of `changes` where the app did not ask for values.
-        return _noticed(channel, payload, "changed_fields")
+        return noticed(channel, payload, "changed_fields")
     if channel.name not in {"messaging", "standby", "changes"}:
-        return _noticed(channel, payload, "unknown", understood=False)
+        return noticed(channel, payload, "unknown", understood=False)
     if not isinstance(item, dict):
         raise ValueError("the item is not an object")
     if channel.name == "changes":
         return _change(channel, item, payload, cleaned=cleaned)
-    return _messaging(channel, item, payload, cleaned=cleaned)
+    return read_messaging(channel, item, payload, cleaned=cleaned)
 
 
-def whole(value: Any) -> int | None:
-    """Read a whole number, also from text or a float; `None` if it is none."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value)
-    return int(value) if isinstance(value, float) else None
+def _tested(channel: Channel, item: Any) -> str:
+    """Say what a test tests: the field of a change, a kind of message, or else the list."""
+    if isinstance(item, dict):
+        words = [item.get("field"), *(key for key in item if key in KINDS)]
+        return next((word for word in words if isinstance(word, str) and id_text(word)), "unknown")
+    return channel.name
 
 
-def moment(value: Any, received_ms: int, unit_ms: int = 1) -> int | None:
-    """Read a time given in units of `unit_ms`, in milliseconds; `None` if it is none.
-
-    What lies more than a day past `received_ms` is taken as `received_ms`: no clock of
-    Facebook's is a day ahead.
-    """
-    number = whole(value)
-    if number is None or number * unit_ms < EARLIEST_MS:
-        return None
-    return _not_ahead(number * unit_ms, received_ms)
-
-
-def _not_ahead(ms: int, received_ms: int) -> int:
-    return ms if ms <= received_ms + DAY_MS else received_ms
+def _change(channel: Channel, item: dict[str, Any], payload: bytes, *, cleaned: bool) -> Understood:
+    field, value = item.get("field"), item.get("value")
+    if not isinstance(field, str) or not field:
+        return noticed(channel, payload, "unknown", understood=False)
+    if isinstance(value, dict) and field == "inbox_labels":
+        return _inbox_labels(channel, value, payload)
+    if isinstance(value, dict) and _is_messaging(value):
+        return read_messaging(channel, value, payload, cleaned=cleaned)
+    return noticed(channel, payload, f"changes:{id_text(field)}")
 
 
-# --- what is only kept ------------------------------------------------------------------------
-
-_KEPT = {
-    "optin": "optin",
-    "referral": "referral",
-    "pass_thread_control": "pass_thread_control",
-    "take_thread_control": "take_thread_control",
-    "request_thread_control": "request_thread_control",
-    "app_roles": "app_roles",
-    "policy_enforcement": "policy_enforcement",
-    "policy-enforcement": "policy_enforcement",
-    "account_linking": "account_linking",
-    "messaging_feedback": "messaging_feedback",
-    "response_feedback": "response_feedback",
-    "game_play": "game_play",
-    "payment": "payment",
-    "pre_checkout": "pre_checkout",
-    "checkout_update": "checkout_update",
-}
-"""Kinds by their key in a messaging item; one was spelled with a dash in old bodies."""
-
-
-def _notice(
-    channel: Channel,
-    payload: bytes,
-    kind: str,
-    *,
-    understood: bool = True,
-    participant_id: str | None = None,
-    party: str | None = None,
-    timestamp: Any = None,
-) -> Notice:
-    """Keep an item as it is; `party` is whom it names, a person or a guest's `user_ref`."""
-    time = channel.time if timestamp is None else timestamp
-    key = encode([channel.object, channel.page_id, kind, party, time, Raw(payload)])
-    return Notice(
-        platform=channel.platform,
-        page_id=channel.page_id,
-        participant_id=participant_id,
-        kind=kind,
-        occurred_ms=moment(timestamp, channel.received_ms) or channel.time_ms,
-        payload=payload,
-        key=sha256(key).digest(),
-        understood=understood,
+def _is_messaging(value: dict[str, Any]) -> bool:
+    """Whether a change holds a messaging item, as it does for apps with Instagram's own login."""
+    return ("sender" in value or "recipient" in value) and any(
+        isinstance(value.get(kind), dict) for kind in KINDS
     )
-
-
-def _noticed(channel: Channel, payload: bytes, kind: str, *, understood: bool = True) -> Understood:
-    return Understood((_notice(channel, payload, kind, understood=understood),))
-
-
-def _test_word(channel: Channel, item: Any) -> str:
-    if channel.name == "changes" and isinstance(item, dict) and isinstance(item.get("field"), str):
-        return id_text(item["field"]) or "unknown"
-    if channel.name in {"messaging", "standby"} and isinstance(item, dict):
-        return next((key for key in item if key in _KEPT or key in _TOLD), "unknown")
-    return "unknown" if channel.name in {"changes", "messaging", "standby"} else channel.name
-
-
-# --- changes ----------------------------------------------------------------------------------
-
-
-class _Party(Struct):
-    id: Id = None
-    user_ref: Id = None
 
 
 class _LabelName(Struct):
@@ -186,27 +66,9 @@ class _LabelName(Struct):
 
 
 class _InboxLabels(Struct):
-    user: _Party
+    user: Party
     label: _LabelName
     action: str
-
-
-def _change(channel: Channel, item: dict[str, Any], payload: bytes, *, cleaned: bool) -> Understood:
-    field, value = item.get("field"), item.get("value")
-    if not isinstance(field, str) or not field:
-        return _noticed(channel, payload, "unknown", understood=False)
-    if field == "inbox_labels" and isinstance(value, dict):
-        return _inbox_labels(channel, value, payload)
-    if isinstance(value, dict) and _is_messaging(value):
-        return _messaging(channel, value, payload, cleaned=cleaned)
-    return _noticed(channel, payload, f"changes:{id_text(field)}")
-
-
-def _is_messaging(value: dict[str, Any]) -> bool:
-    """Whether a change holds a messaging item, as it does for apps with Instagram's own login."""
-    return ("sender" in value or "recipient" in value) and any(
-        (key in _TOLD or key in _KEPT) and isinstance(value[key], dict) for key in value
-    )
 
 
 def _inbox_labels(channel: Channel, value: dict[str, Any], payload: bytes) -> Understood:
@@ -214,13 +76,14 @@ def _inbox_labels(channel: Channel, value: dict[str, Any], payload: bytes) -> Un
 
     https://developers.facebook.com/docs/messenger-platform/identity/custom-labels
     """
+    strange = noticed(channel, payload, "changes:inbox_labels", understood=False)
     try:
         told = msgspec.convert(value, _InboxLabels)
     except msgspec.ValidationError:
-        return _noticed(channel, payload, "changes:inbox_labels", understood=False)
+        return strange
     person, label = id_text(told.user.id), id_text(told.label.id)
     if person is None or label is None or told.action not in {"add", "remove"}:
-        return _noticed(channel, payload, "changes:inbox_labels", understood=False)
+        return strange
     event = Label(
         platform=channel.platform,
         page_id=channel.page_id,
@@ -232,329 +95,3 @@ def _inbox_labels(channel: Channel, value: dict[str, Any], payload: bytes) -> Un
         active=told.action == "add",
     )
     return Understood((event,), person)
-
-
-# --- messaging and standby --------------------------------------------------------------------
-
-
-class _Parties(Struct):
-    sender: _Party | None = None
-    recipient: _Party | None = None
-    timestamp: Any = None
-
-
-class _Scene(Struct, frozen=True):
-    """Who, with whom, which way and when: the same for every kind."""
-
-    channel: Channel
-    item: dict[str, Any]
-    cleaned: bool
-    participant_id: str
-    actor_id: str
-    direction: Direction
-    timestamp: Any
-    at_ms: int
-    corrected: bool
-
-
-def _messaging(
-    channel: Channel, item: dict[str, Any], payload: bytes, *, cleaned: bool
-) -> Understood:
-    parties = msgspec.convert(item, _Parties)
-    sender = id_text(parties.sender.id) if parties.sender else None
-    recipient = id_text(parties.recipient.id) if parties.recipient else None
-    message = item.get("message")
-    echo = isinstance(message, dict) and message.get("is_echo") is True
-    person = _participant(channel.page_id, sender, recipient, echo=echo)
-    events: list[Event] = []
-    if person is not None:
-        timestamp = parties.timestamp
-        at_ms = moment(timestamp, channel.received_ms)
-        scene = _Scene(
-            channel,
-            item,
-            cleaned,
-            person,
-            sender or person,
-            "out" if echo or (sender == channel.page_id != recipient) else "in",
-            timestamp,
-            channel.received_ms if at_ms is None else at_ms,
-            at_ms is None or (at_ms != timestamp and at_ms != whole(timestamp)),
-        )
-        for key, body in item.items():
-            tell = _TOLD.get(key)
-            event = tell(scene, body) if tell is not None and body is not None else None
-            if event is not None:
-                events.append(event)
-    if not events:
-        return Understood(_kept(channel, item, payload, parties, person), person)
-    return Understood(tuple(events), person, _mid_of(events))
-
-
-def _kept(
-    channel: Channel,
-    item: dict[str, Any],
-    payload: bytes,
-    parties: _Parties,
-    person: str | None,
-) -> tuple[Notice, ...]:
-    """Keep an item of no conversation: a kind without one, an unknown one, or one about nobody."""
-    refs = [id_text(one.user_ref) for one in (parties.sender, parties.recipient) if one]
-    guest = next(filter(None, refs), None)
-    kinds = {kind: True for key, kind in _KEPT.items() if item.get(key) is not None}
-    if person is None:
-        # A guest of a plugin has a `user_ref`, which names no conversation.
-        kinds |= {key: guest is not None for key in _TOLD if item.get(key) is not None}
-    return tuple(
-        _notice(
-            channel,
-            payload,
-            kind,
-            understood=understood,
-            participant_id=person,
-            party=person or guest,
-            timestamp=parties.timestamp,
-        )
-        for kind, understood in (kinds or {"unknown": False}).items()
-    )
-
-
-def _participant(
-    page_id: str, sender: str | None, recipient: str | None, *, echo: bool
-) -> str | None:
-    """Return the person: the one who is not the Page, for whose entry the item came."""
-    if sender == page_id:
-        return recipient
-    if recipient == page_id:
-        return sender
-    return recipient if echo else sender
-
-
-_ABOUT_A_MESSAGE = (Message, Edit, Unsend, Reaction, Read)
-
-
-def _mid_of(events: list[Event]) -> str | None:
-    for event in events:
-        if isinstance(event, _ABOUT_A_MESSAGE):
-            return event.mid
-    return None
-
-
-def _named(mid: str | None) -> str:
-    if mid is None:
-        raise ValueError("it names no message")
-    return mid
-
-
-class _Message(Struct):
-    mid: Id = None
-    text: str | None = None
-    attachments: list[dict[str, Any]] | None = None
-    sticker_id: Id = None
-    reply_to: dict[str, Any] | None = None
-    app_id: Id = None
-    is_echo: bool | None = None
-    is_deleted: bool | None = None
-    is_unsupported: bool | None = None
-    seq: Any = None
-
-
-class _ReplyTo(Struct):
-    mid: Id = None
-
-
-_IN_COLUMNS = frozenset(_Message.__struct_fields__)
-
-
-def _message(scene: _Scene, body: Any) -> Message | Unsend:
-    told = msgspec.convert(body, _Message)
-    channel = scene.channel
-    mid = _named(mid_text(channel.platform, told.mid))
-    if told.is_deleted:
-        return Unsend(
-            platform=channel.platform,
-            page_id=channel.page_id,
-            participant_id=scene.participant_id,
-            mid=mid,
-            direction=scene.direction,
-            at_ms=scene.at_ms,
-        )
-    extra = {key: value for key, value in scene.item.items() if key not in _ELSEWHERE}
-    extra |= {key: value for key, value in body.items() if key not in _IN_COLUMNS}
-    reply_to_mid = None
-    if told.reply_to:
-        # A reply to a story names no message, and says the story instead.
-        reply = msgspec.convert(told.reply_to, _ReplyTo)
-        reply_to_mid = mid_text(channel.platform, reply.mid)
-        extra |= {key: value for key, value in told.reply_to.items() if key != "mid"}
-    files = key = None
-    if told.attachments or told.sticker_id is not None:
-        files, key = canonical(from_webhook(told.attachments or (), told.sticker_id))
-    message = Message(
-        platform=channel.platform,
-        page_id=channel.page_id,
-        participant_id=scene.participant_id,
-        mid=mid,
-        direction=scene.direction,
-        source="echo" if scene.direction == "out" else "message",
-        sent_ms=scene.at_ms,
-        exact=not scene.corrected,
-        as_of_ms=0 if scene.corrected else scene.at_ms,
-        text=told.text or None,
-        attachments=files,
-        attachments_key=key,
-        reply_to_mid=reply_to_mid,
-        app_id=id_text(told.app_id),
-        extra=_extra(scene, extra),
-    )
-    # Python makes a dict for more than 15 names in a call, which costs more than all the rest.
-    return structs.replace(message, kind="unsupported") if told.is_unsupported else message
-
-
-def _extra(scene: _Scene, extra: dict[str, Any]) -> bytes | None:
-    """Return what else came with a message, and what was wrong with it."""
-    if not (extra or scene.cleaned or scene.corrected):
-        return None
-    if scene.cleaned:
-        extra["sanitised"] = True
-    if scene.corrected:
-        extra["time_corrected"] = True
-    extra = {key: value for key, value in extra.items() if value is not None}
-    return encode(extra) if extra else None
-
-
-class _Postback(Struct):
-    mid: Id = None
-    title: str | None = None
-    payload: Any = None
-
-
-def _postback(scene: _Scene, body: Any) -> Message:
-    told = msgspec.convert(body, _Postback)
-    channel = scene.channel
-    mid = mid_text(channel.platform, told.mid)
-    if mid is None:
-        parts = [channel.page_id, scene.actor_id, scene.timestamp, told.payload]
-        mid = "pb:" + sha256(encode(parts)).hexdigest()
-    return Message(
-        platform=channel.platform,
-        page_id=channel.page_id,
-        participant_id=scene.participant_id,
-        mid=mid,
-        direction=scene.direction,
-        source="postback",
-        sent_ms=scene.at_ms,
-        exact=not scene.corrected,
-        as_of_ms=0 if scene.corrected else scene.at_ms,
-        kind="postback",
-        text=told.title or None,
-        extra=_extra(scene, {key: body[key] for key in body if key not in {"mid", "title"}}),
-    )
-
-
-class _Edit(Struct):
-    mid: Id = None
-    text: str | None = None
-    num_edit: Any = 1
-
-
-def _message_edit(scene: _Scene, body: Any) -> Edit | None:
-    told = msgspec.convert(body, _Edit)
-    mid = _named(mid_text(scene.channel.platform, told.mid))
-    num_edit = whole(told.num_edit)
-    if num_edit is None or not 1 <= num_edit <= _MAX_EDITS:
-        return None
-    return Edit(
-        platform=scene.channel.platform,
-        page_id=scene.channel.page_id,
-        participant_id=scene.participant_id,
-        mid=mid,
-        direction=scene.direction,
-        at_ms=scene.at_ms,
-        num_edit=num_edit,
-        text=told.text,
-    )
-
-
-class _Reaction(Struct):
-    mid: Id = None
-    action: str | None = None
-    reaction: str | None = None
-    emoji: str | None = None
-
-
-def _reaction(scene: _Scene, body: Any) -> Reaction | None:
-    told = msgspec.convert(body, _Reaction)
-    mid = _named(mid_text(scene.channel.platform, told.mid))
-    if told.action not in {"react", "unreact"}:
-        return None
-    return Reaction(
-        platform=scene.channel.platform,
-        page_id=scene.channel.page_id,
-        participant_id=scene.participant_id,
-        mid=mid,
-        actor_id=scene.actor_id,
-        at_ms=scene.at_ms,
-        active=told.action == "react",
-        reaction=told.reaction,
-        emoji=told.emoji,
-    )
-
-
-class _Read(Struct):
-    watermark: Any = None
-    mid: Id = None
-
-
-def _read(scene: _Scene, body: Any) -> Read:
-    """Read `read.watermark` of Messenger, or `read.mid` of Instagram."""
-    told = msgspec.convert(body, _Read)
-    mid = mid_text(scene.channel.platform, told.mid)
-    if told.watermark is None:
-        _named(mid)
-    return Read(
-        platform=scene.channel.platform,
-        page_id=scene.channel.page_id,
-        participant_id=scene.participant_id,
-        at_ms=scene.at_ms,
-        watermark_ms=None if told.watermark is None else _watermark(scene, told.watermark),
-        mid=mid,
-    )
-
-
-class _Delivery(Struct):
-    watermark: Any = None
-    mids: list[Id] | None = None
-
-
-def _delivery(scene: _Scene, body: Any) -> Delivery:
-    told = msgspec.convert(body, _Delivery)
-    mids = [mid_text(scene.channel.platform, mid) for mid in told.mids or ()]
-    return Delivery(
-        platform=scene.channel.platform,
-        page_id=scene.channel.page_id,
-        participant_id=scene.participant_id,
-        watermark_ms=_watermark(scene, told.watermark),
-        mids=tuple(mid for mid in mids if mid is not None),
-    )
-
-
-def _watermark(scene: _Scene, value: Any) -> int:
-    """Read a watermark: a wrong one is refused, since a guess would mark messages as read."""
-    ms = whole(value)
-    if ms is None or ms < 0:
-        raise ValueError("its watermark is no time")
-    return _not_ahead(ms, scene.channel.received_ms)
-
-
-_TOLD: dict[str, Callable[[_Scene, Any], Event | None]] = {
-    "message": _message,
-    "message_edit": _message_edit,
-    "postback": _postback,
-    "reaction": _reaction,
-    "read": _read,
-    "delivery": _delivery,
-}
-"""What changes a conversation, by its key in a messaging item. `None`: a saying we do not know."""
-
-_ELSEWHERE = frozenset({*_Parties.__struct_fields__, *_TOLD})

@@ -39,6 +39,13 @@ WANTED_FIELDS = (
 )
 """The webhook fields a Page is subscribed to. `response_feedback` is left out: people see it."""
 
+PAGE_SCOPES = frozenset({"pages_messaging", "pages_manage_metadata", "pages_read_engagement"})
+INSTAGRAM_SCOPES = frozenset({"instagram_basic", "instagram_manage_messages"})
+"""What a token must be allowed to read a Page's conversations, and its Instagram account's.
+
+https://developers.facebook.com/docs/messenger-platform/conversations
+"""
+
 # Graph leaves out what is empty but refuses fields it does not know (#100), so each platform is
 # asked for its own. https://developers.facebook.com/docs/graph-api/reference/message
 _MESSAGE = {
@@ -159,6 +166,16 @@ def callbacks(app_id: str) -> Request:
     https://developers.facebook.com/docs/graph-api/reference/app/subscriptions
     """
     return Request(path=f"{_id(app_id)}/subscriptions", about="app")
+
+
+def consent(callback_url: str, verify_token: str, challenge: str) -> str:
+    """Return the URL that Facebook gets before it sends webhooks: answered by the challenge.
+
+    https://developers.facebook.com/docs/graph-api/webhooks/getting-started
+    """
+    asked = {"mode": "subscribe", "challenge": challenge, "verify_token": verify_token}
+    query = urlencode({f"hub.{name}": value for name, value in asked.items()})
+    return f"{callback_url}{'&' if '?' in callback_url else '?'}{query}"
 
 
 def subscribed_apps(page_id: str) -> Request:

@@ -38,9 +38,9 @@ update facebook_pages p set last_synced_at = (
 )
 where p.facebook_page_id = $1;
 
--- name: end_histories
-update conversations set history_complete = true
-where page_id = $1 and participant_id = any($2::text[]) and not history_complete;
+-- name: set_history
+update conversations set history_complete = $3
+where page_id = $1 and participant_id = $2 and history_complete <> $3;
 
 -- name: known_conversations
 -- When each conversation was last stored whole, and by a reply of when.
@@ -122,6 +122,7 @@ select
         select s.walked_at from sync_points s
         where s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'inbox'
     ) as walked_at,
+    p.proven_at,
     newest.last_message_at,
     recent.count as recent
 from facebook_pages p
@@ -141,7 +142,7 @@ cross join lateral (
         join conversations c on c.page_id = known.id
             and c.last_sent_ms > 1000 * extract(epoch from clock_timestamp() - interval '7 days')
         limit 500
-    ) some
+    ) newest_ones
 ) recent
 where p.is_active and p.access_token is not null;
 

@@ -1,5 +1,6 @@
 """The Pages we keep: which there are, and what may be done with them."""
 
+import math
 import time
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -31,6 +32,7 @@ _PURGED = (
     "sync_findings",
     "sync_points",
     "sync_runs",
+    "app_users",
 )
 _PURGE_ROWS = 1_000
 
@@ -127,20 +129,12 @@ async def change(
 
 async def pause(database: Database, page: UUID) -> Page:
     """Let a Page rest: no sync until it is resumed. Raises NotFound, and Conflict if removed."""
-    return await _set_status(database, page, "paused", ("active", "parked", "paused"))
+    return await _set_status(database, page, "paused")
 
 
 async def resume(database: Database, page: UUID) -> Page:
     """Let a paused or parked Page go on. Raises NotFound, and Conflict if removed."""
-    return await _set_status(database, page, "active", ("active", "parked", "paused"))
-
-
-async def park(database: Database, page: UUID, reason: str) -> Page:
-    """Stop a Page until a person acts on `reason`.
-
-    Raises NotFound, and Conflict if the Page is paused or removed.
-    """
-    return await _set_status(database, page, "parked", ("active", "parked"), reason)
+    return await _set_status(database, page, "active")
 
 
 async def remove(database: Database, page: UUID, *, purge: bool = False) -> None:
@@ -157,14 +151,6 @@ async def remove(database: Database, page: UUID, *, purge: bool = False) -> None
         for table in _PURGED:
             await _purge(connection, table, gone.entry_ids)
         await connection.execute(_SQL["purge_page"], page)
-
-
-async def set_instagram(database: Database, page: UUID, instagram_id: str | None) -> Page:
-    """Link an Instagram account to a Page. Raises NotFound, and Conflict if another has it."""
-    async with database.transaction() as connection:
-        if not await _linked(connection, _SQL["set_instagram"], page, instagram_id):
-            raise NotFound(f"No Page has the id {page}.")
-        return await _get(connection, page)
 
 
 async def token(database: Database, page: UUID) -> bytes | None:
@@ -214,17 +200,9 @@ async def _linked(connection: Connection, sql: str, *values: object) -> UUID:
     return page
 
 
-async def _set_status(
-    database: Database,
-    page: UUID,
-    status: Status,
-    only_from: tuple[Status, ...],
-    reason: str | None = None,
-) -> Page:
+async def _set_status(database: Database, page: UUID, status: Status) -> Page:
     async with database.transaction() as connection:
-        changed = await connection.fetchval(
-            _SQL["set_page_status"], page, status, reason, only_from
-        )
+        changed = await connection.fetchval(_SQL["set_page_status"], page, status)
         found = await _get(connection, page)
     if not changed:
         raise Conflict(f"Page {found.name} is {found.status}: it cannot become {status}.")
@@ -240,19 +218,24 @@ async def _purge(connection: Connection, table: str, page_ids: list[str]) -> Non
 class KnownPages:
     """Which ids of webhook entries are ours: Pages and their linked Instagram accounts.
 
-    What is known is kept in memory; an unknown id is asked for again, at most once a second, so
-    that a Page that was just added is known from its next event on.
+    What is known is kept in memory for a minute: a Page that was purged is a stranger after it. An
+    unknown id is asked for again, at most once a second, so that a Page that was just added is
+    known from its next event on.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: set[str] = set()
+        self._known_since = -math.inf
         self._asked: dict[str, float] = {}
 
     async def unknown(self, ids: Iterable[str]) -> set[str]:
         """Return those ids that belong to no Page of ours."""
-        strange = set(ids) - self._known
         now = time.monotonic()
+        if now - self._known_since > 60:
+            self._known.clear()
+            self._known_since = now
+        strange = set(ids) - self._known
         ask = [page_id for page_id in strange if now - self._asked.get(page_id, -1) >= 1]
         if ask:
             async with self._database.connection() as connection:

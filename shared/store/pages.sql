@@ -49,12 +49,10 @@ where $1::text[] is null or facebook_page_id = any($1)
 order by name, facebook_page_id;
 
 -- name: set_page_status
-update facebook_pages set status = $2, status_reason = $3
-where id = $1 and status = any($4::text[])
+-- Not of a removed Page: it has no token any more.
+update facebook_pages set status = $2, status_reason = null
+where id = $1 and status <> 'removed'
 returning id;
-
--- name: set_instagram
-update facebook_pages set instagram_id = $2 where id = $1 returning id;
 
 -- name: remove_page
 update facebook_pages set status = 'removed', status_reason = null, access_token = null

@@ -133,10 +133,14 @@ class Place(Struct, frozen=True, array_like=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which conversations to list; what is left out does not matter."""
+    """Which conversations to list; what is left out does not matter.
+
+    All `words`, or beginnings of words, must stand in one message or in the person's name.
+    """
 
     unread: bool = False
     tag: str | None = None
+    words: str | None = None
 
 
 async def conversation(database: Database, pages: Pages, conversation_id: UUID) -> Conversation:
@@ -156,11 +160,13 @@ async def conversations(
 
     A conversation that gets a message meanwhile moves to the front, and is not repeated.
     """
-    where, values = _where(wanted)
-    chosen = _SQL["chosen_of_all" if pages is None else "chosen_of_pages"]
-    sql = _SQL["conversations"].format(chosen=chosen.format(before=_SQL["before"], wanted=where))
+    chosen, values = _chosen(pages, wanted)
+    sql = _SQL["conversations"].format(chosen=chosen)
     ms, last = (after.ms, UUID(after.id)) if after else (LAST_MS, _LAST_UUID)
-    async with database.connection() as connection:
+    async with (database.transaction if wanted.words else database.connection)() as connection:
+        if wanted.words:
+            # How common the words are decides how to look for them: a plan for any would be slow.
+            await connection.execute(_SQL["plan_anew"])
         rows = await connection.fetch(sql, pages, limit + 1, ms, last, *values)
     found = [_conversation(row) for row in rows[:limit]]
     more = len(rows) > limit
@@ -168,16 +174,43 @@ async def conversations(
     return found, place
 
 
-def _where(wanted: Wanted) -> tuple[str, list[Any]]:
-    """Return the conditions of a listing and their values, which follow the fixed four."""
-    parts: list[str] = []
+def _chosen(pages: Pages, wanted: Wanted) -> tuple[str, list[Any]]:
+    """Return the SQL that chooses conversations, and its values after the fixed four."""
+    where: list[str] = []
     values: list[Any] = []
+
+    def value(given: Any) -> str:
+        values.append(given)
+        return f"${4 + len(values)}"
+
     if wanted.unread:
-        parts.append(_SQL["wanted_unread"])
+        where.append(_SQL["wanted_unread"])
     if wanted.tag is not None:
-        values.append(wanted.tag)
-        parts.append(_SQL["wanted_tag"].format(value=f"${4 + len(values)}"))
-    return "".join(parts), values
+        where.append(_SQL["wanted_tag"].format(value=value(wanted.tag)))
+    if not wanted.words:
+        chosen = _SQL["chosen_of_all" if pages is None else "chosen_of_pages"]
+        return chosen.format(before=_SQL["before"], wanted="".join(where)), values
+    words = value(_query(wanted.words))
+    halves = {
+        half: _SQL["chosen_of_all"].format(
+            before=_SQL["before"],
+            wanted="".join([*where, _SQL[f"wanted_{half}"].format(value=words)]),
+        )
+        for half in ("in_messages", "in_names")
+    }
+    return _SQL["found"].format(**halves), values
+
+
+def _query(words: str) -> str:
+    """Return the text query that finds beginnings of all `words`, as people type them."""
+    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words.split())
+    return " & ".join(f"'{word}':*" for word in quoted)
+
+
+async def merge_new_words(database: Database) -> None:
+    """Sort the words of new messages into the search index."""
+    async with database.connection() as connection:
+        await connection.execute(_SQL["merge_new_words"])
 
 
 async def messages(

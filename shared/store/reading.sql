@@ -31,12 +31,13 @@ select * from conversations c where ($1::text[] is null or c.page_id = any($1)) 
 
 -- name: chosen_of_all
 select * from conversations c
-where $1::text[] is null and {before} {wanted}
-order by c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
+where ($1::text[] is null or c.page_id = any($1)) and {before} {wanted}
+order by c.last_hour::bigint desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
 limit $2
 
 -- name: chosen_of_pages
--- The newest of each Page, then the newest of these: each Page's index is read in its order.
+-- The newest of each Page, then the newest of these: each Page's part of the index is read in its
+-- order.
 select newest.*
 from unnest($1::text[]) as mine (page_id)
 cross join lateral (
@@ -49,7 +50,9 @@ order by newest.last_hour desc, coalesce(newest.last_sent_ms, 0) desc, newest.id
 limit $2
 
 -- name: before
-c.last_hour <= $3::bigint / 3600000 and (coalesce(c.last_sent_ms, 0), c.id) < ($3::bigint, $4::uuid)
+-- The hour is said twice, for either index.
+c.last_hour <= $3::bigint / 3600000 and c.last_hour::bigint <= $3::bigint / 3600000
+and (coalesce(c.last_sent_ms, 0), c.id) < ($3::bigint, $4::uuid)
 
 -- name: wanted_unread
 and c.unread
@@ -61,6 +64,29 @@ and exists (
     where w.page_id = c.page_id and w.participant_id = c.participant_id
         and w.active and t.name = {value}::text
 )
+
+-- name: found
+-- What words find in messages, and in names: each half is planned for how common its words are,
+-- which one condition with `or` could not be.
+select * from (({in_messages}) union ({in_names})) c
+order by c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
+limit $2
+
+-- name: wanted_in_messages
+and exists (
+    select from messages m
+    where m.page_id = c.page_id and m.participant_id = c.participant_id
+        and to_tsvector('simple', m.text) @@ to_tsquery('simple', {value})
+)
+
+-- name: wanted_in_names
+and to_tsvector('simple', c.participant_name) @@ to_tsquery('simple', {value})
+
+-- name: plan_anew
+set local plan_cache_mode = force_custom_plan;
+
+-- name: merge_new_words
+select merge_new_words();
 
 -- name: messages
 -- A slice of a conversation, the newest first, before ($4, $5); one row without a mid when there
@@ -89,24 +115,10 @@ where ($1::text[] is null or c.page_id = any($1)) and c.id = $2
 order by m.sent_ms desc, m.mid desc;
 
 -- name: pages
--- The Pages by name, each with the sync it waits for. `last_event_at` is its newest message.
+-- The Pages by name, each with the sync it waits for.
 select
     p.id, p.facebook_page_id, p.instagram_id, p.name, p.status, p.status_reason, p.is_active,
     p.last_synced_at, p.proven_at, p.proven_level,
-    (
-        select count(*) from conversations c
-        where c.page_id = p.facebook_page_id or c.page_id = p.instagram_id
-    ) as conversations,
-    (
-        select max(newest.last_message_at)
-        from (values (p.facebook_page_id), (p.instagram_id)) as mine (page_id)
-        cross join lateral (
-            select c.last_message_at from conversations c
-            where c.page_id = mine.page_id collate "C"
-            order by c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
-            limit 1
-        ) newest
-    ) as last_event_at,
     (
         select r.id from sync_runs r
         where r.page_id = p.facebook_page_id and r.lane = 'walk'
@@ -117,6 +129,13 @@ select
 from facebook_pages p
 where ($1::text[] is null or p.facebook_page_id = any($1)) and ($2::uuid is null or p.id = $2)
 order by p.name, p.facebook_page_id;
+
+-- name: page_sums
+-- How many conversations each Page and Instagram account has, and when the newest message was.
+select page_id, count(*)::int as conversations, max(last_message_at) as last_message_at
+from conversations
+where $1::text[] is null or page_id = any($1)
+group by page_id;
 
 -- name: runs
 -- Syncs, the newest first: all that concern the Pages, or those of the ids $2.

@@ -67,7 +67,10 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """A run under our lease, and what is needed to go on with it. `token` is encrypted."""
+    """A run under our lease, and what is needed to go on with it.
+
+    `token` is encrypted. `dropped_at` is when the lease of an earlier holder ended who died.
+    """
 
     id: UUID
     page_id: str
@@ -83,6 +86,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     counts: Counts
     place: bytes | None
     tries: int
+    dropped_at: datetime | None
 
 
 class Waking(Struct, frozen=True):
@@ -106,8 +110,8 @@ async def request(
 
     The first sync of a Page is a full one. An incremental one joins any walk of the Page that is
     not done. A full one joins only a full one, or makes one of a walk that has not begun;
-    otherwise it follows. A repair joins a repair that has not begun. Raises NotFound for an
-    unknown Page.
+    otherwise it follows. A repair or a verification joins one like it that has not begun. Raises
+    NotFound for an unknown Page.
     """
     async with database.transaction() as connection:
         run_id, joined = await _request(connection, page_id, mode, priority, since, options)
@@ -121,11 +125,16 @@ async def request_all(
     priority: int,
     pages: Sequence[str] | None = None,
 ) -> Run:
-    """Ask for a sync of many Pages (all that are active or parked, unless given) as one batch."""
+    """Ask for a sync of many Pages (all that are active or parked, unless given) as one batch.
+
+    Raises NotFound when there is none, or for an unknown one.
+    """
     mode: Mode = "full" if full else "incremental"
     async with database.transaction() as connection:
         if pages is None:
             pages = [row[0] for row in await connection.fetch(_SQL["active_pages"])]
+        if not pages:
+            raise NotFound("There is no Page to sync.")
         batch: UUID = await connection.fetchval(_SQL["insert_batch"], priority)
         members = [
             (await _request(connection, page_id, mode, priority, None, None))[0]
@@ -150,7 +159,8 @@ async def _request(
     await connection.execute(_SQL["lock_lane"], f"{page_id}/{lane}")
     for run in await connection.fetch(_SQL["open_runs"], page_id, lane):
         becomes_full = mode == "full" and run["fresh"]
-        if _joins(mode, run["mode"], fresh=run["fresh"]):
+        same = msgspec.json.decode(run["options"]) == (options or {})
+        if same and _joins(mode, run["mode"], fresh=run["fresh"]):
             await connection.execute(_SQL["join_run"], run["id"], priority, since, becomes_full)
             return run["id"], True
     run_id: UUID | None = await connection.fetchval(
@@ -170,10 +180,8 @@ def _joins(mode: Mode, running: Mode, *, fresh: bool) -> bool:
     match mode:
         case "full":
             return running == "full" or (fresh and running == "incremental")
-        case "repair":
-            return running == "repair" and fresh
-        case "verify":
-            return fresh
+        case "repair" | "verify":
+            return running == mode and fresh
         case _:
             return True
 
@@ -228,6 +236,15 @@ async def release(database: Database, lease: UUID) -> None:
     """Give back everything that is still under `lease`."""
     async with database.connection() as connection:
         await connection.execute(_SQL["release_leases"], lease)
+
+
+async def changed_since(
+    database: Database, page_ids: Sequence[str], since: datetime
+) -> set[tuple[str, str]]:
+    """Return the conversations of a Page, by key, that changed since then."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(_SQL["changed_since"], page_ids, since)
+    return {(row["page_id"], row["participant_id"]) for row in rows}
 
 
 async def extend(database: Database, lease: UUID) -> None:
@@ -362,6 +379,7 @@ def _taken(row: asyncpg.Record) -> Taken:
         counts=msgspec.json.decode(row["counts"], type=Counts),
         place=row["cursor"].encode() if row["cursor"] else None,
         tries=row["tries"],
+        dropped_at=row["dropped_at"],
     )
 
 

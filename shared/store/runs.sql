@@ -5,7 +5,7 @@
 select pg_advisory_xact_lock(hashtextextended($1, 2));
 
 -- name: open_runs
-select id, mode, status, since, started_at is null as fresh
+select id, mode, options::text, started_at is null as fresh
 from sync_runs
 where page_id = $1 and lane = $2 and status in ('queued', 'running', 'interrupted')
 order by requested_at;
@@ -44,22 +44,23 @@ on conflict do nothing;
 
 -- name: join_run
 -- Whoever joins brings their rank, an earlier beginning, and a whole walk where it has not begun.
+-- A run that waits goes on at once for people, and for anybody once its Page is active again; what
+-- Facebook has closed stays closed in the budget.
 update sync_runs r set
     priority = least(r.priority, $2),
     since = case when $3::timestamptz is null then r.since else least(r.since, $3) end,
     mode = case when $4 then 'full' else r.mode end,
-    (status, error, error_code) = (
-        select
-            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
-                and p.access_token is not null then 'queued' else r.status end,
-            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
-                and p.access_token is not null then null else r.error end,
-            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
-                and p.access_token is not null then null else r.error_code end
-        from facebook_pages p
-        where p.facebook_page_id = r.page_id
-    )
-where r.id = $1;
+    status = case when goes_on then 'queued' else r.status end,
+    resume_at = case when goes_on then null else r.resume_at end,
+    error = case when goes_on then null else r.error end,
+    error_code = case when goes_on then null else r.error_code end
+from facebook_pages p,
+    lateral (
+        select r0.status = 'interrupted' and p.is_active and p.access_token is not null
+            and (r0.resume_at is null or $2 = 0) as goes_on
+        from sync_runs r0 where r0.id = $1
+    ) waiting
+where r.id = $1 and p.facebook_page_id = r.page_id;
 
 -- name: active_pages
 select facebook_page_id from facebook_pages where status in ('active', 'parked')
@@ -96,13 +97,10 @@ order by r.priority, r.requested_at
 limit $2;
 
 -- name: take_runs
-with taken as (
-    update sync_runs r set
-        status = 'running',
-        started_at = coalesce(r.started_at, clock_timestamp()),
-        resume_at = null,
-        lease_id = $2,
-        lease_until = clock_timestamp() + $3
+-- `dropped_at` is when the lease of a holder ended that died without giving it back.
+with free as (
+    select r.id, case when r.lease_id is not null then r.lease_until end as dropped_at
+    from sync_runs r
     where r.id = any($1::uuid[])
         and r.status in ('queued', 'running', 'interrupted')
         and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
@@ -112,14 +110,31 @@ with taken as (
             where other.page_id = r.page_id and other.lane = r.lane and other.status = 'running'
                 and other.id <> r.id
         )
+    for update skip locked
+),
+taken as (
+    update sync_runs r set
+        status = 'running',
+        started_at = coalesce(r.started_at, clock_timestamp()),
+        resume_at = null,
+        lease_id = $2,
+        lease_until = clock_timestamp() + $3
+    from free
+    where r.id = free.id
     returning
         r.id, r.page_id, r.mode, r.priority, r.since, r.options::text, r.counts::text,
-        r.cursor::text, r.tries, r.started_at
+        r.cursor::text, r.tries, r.started_at, free.dropped_at
 )
 select taken.*, p.id as page_uuid, p.name as page_name, p.instagram_id, p.access_token
 from taken
 join facebook_pages p on p.facebook_page_id = taken.page_id and p.is_active
 where p.access_token is not null;
+
+-- name: changed_since
+-- Conversations of a Page that changed lately; only the newest changes are looked through.
+select distinct page_id, participant_id
+from (select page_id, participant_id, at from changes order by id desc limit 10000) newest
+where page_id = any($1::text[]) and at >= $2;
 
 -- name: next_due
 -- When the next step of a run, or of a batch's runs, may be taken; null when none is due soon.
@@ -212,4 +227,4 @@ returning id, priority, (
 ) as batch_id;
 
 -- name: forget_runs
-delete from sync_runs where finished_at < clock_timestamp() - $1;
+delete from sync_runs where finished_at < clock_timestamp() - $1::interval;

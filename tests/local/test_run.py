@@ -100,15 +100,17 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "INGRESS_PORT": "0", **variables}
 
 
-def _left_running(checkout: Path) -> list[str]:
-    """Return the commands of processes whose command line or folder is in the checkout."""
-    left = []
+def _running(checkout: Path, what: str = "") -> dict[int, str]:
+    """Return pid and command of the processes that run in the checkout or name it."""
+    found = {}
     for proc in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = (proc / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if command and (str(checkout) in command or (proc / "cwd").readlink() == checkout):
-                left.append(command)
-    return left
+            if what in command and (
+                str(checkout) in command or (proc / "cwd").readlink() == checkout
+            ):
+                found[int(proc.name)] = command
+    return {pid: command for pid, command in found.items() if command}
 
 
 @pytest.fixture
@@ -135,15 +137,15 @@ def test_it_starts_everything_says_where_it_is_and_stops_on_ctrl_c(checkout: Pat
     pressed = time.monotonic()
     assert run.press_ctrl_c() == 0
     assert time.monotonic() - pressed < 10
-    assert _left_running(checkout) == []
+    assert _running(checkout) == {}
     assert "Traceback" not in run.screen
 
 
 def test_nothing_is_left_running_when_it_is_killed(checkout: Path, launch, wait_for):
     run = launch().until_it_runs()
-    assert len(_left_running(checkout)) > 5
+    assert len(_running(checkout)) > 5
     run.process.kill()
-    wait_for(lambda: not _left_running(checkout))
+    wait_for(lambda: not _running(checkout), within=30)
 
 
 def test_nothing_is_left_running_when_make_is_killed(checkout: Path, launch, wait_for):
@@ -164,7 +166,7 @@ def test_nothing_is_left_running_when_make_is_killed(checkout: Path, launch, wai
             break
     make.kill()
     make.communicate()
-    wait_for(lambda: not _left_running(checkout), within=15)
+    wait_for(lambda: not _running(checkout), within=30)
 
 
 def test_a_second_start_says_who_runs_and_since_when(launch):
@@ -182,6 +184,15 @@ def test_a_taken_port_is_named_with_the_setting_to_change(launch):
         assert run.ends() == 1
     assert f"Port {port} of 127.0.0.1 is taken" in run.screen
     assert f"INGRESS_PORT={port + 1} make run" in run.screen
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_another_user_is_named(checkout: Path, launch):
+    (checkout / ".pagewire").mkdir(mode=0o500)
+    run = launch()
+    assert run.ends() == 1
+    assert "belongs to another user" in run.screen
+    assert "Traceback" not in run.screen
 
 
 def test_every_unusable_setting_is_named_and_nothing_is_started(launch):
@@ -235,29 +246,14 @@ def test_the_simulated_pages_are_added_once(checkout: Path, launch):
 def test_with_a_real_app_nothing_is_simulated(checkout: Path, launch):
     run = launch(FACEBOOK_APP_SECRET="secret", FACEBOOK_APP_ID="1").until_it_runs()
     assert "the real one" in run.screen
-    assert not any("deploy.simulator" in command for command in _left_running(checkout))
+    assert not _running(checkout, "deploy.simulator")
     run.press_ctrl_c()
 
 
 def test_a_part_that_falls_is_started_again(checkout: Path, launch, wait_for):
     run = launch().until_it_runs()
-
-    def workers() -> list[int]:
-        return [
-            int(proc.name)
-            for proc in Path("/proc").glob("[0-9]*")
-            if b"worker\0--only=ingest" in _read(proc / "cmdline")
-            and (proc / "cwd").readlink() == checkout
-        ]
-
-    (first,) = workers()
+    (first,) = _running(checkout, "worker --only=ingest")
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: workers() and workers() != [first])
+    wait_for(lambda: _running(checkout, "worker --only=ingest").keys() - {first}, within=30)
     run.press_ctrl_c()
     assert "worker-ingest ended (signal 9) and is started again" in run.screen
-
-
-def _read(path: Path) -> bytes:
-    with contextlib.suppress(OSError):
-        return path.read_bytes()
-    return b""

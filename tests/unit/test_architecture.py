@@ -5,6 +5,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 # From Python 3.12 on, the text within an f-string is a token of its own.
 TEXT = (tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
@@ -38,17 +40,26 @@ def test_sql_stands_only_in_the_store_and_in_the_backlog():
     assert any(SQL.match(text) for _, text in _texts("shared/backlog"))
 
 
-FACEBOOKS_WORDS = re.compile(
-    r"hub\.(mode|challenge|verify_token)|x-hub-signature|appsecret_proof|signed_request|fb_exchange"
-    r"|\bis_echo\b|\bquick_reply\b|\bsticker_id\b|messaging_postbacks|pass_thread_control"
-    r"|/me/accounts|subscribed_apps",
-    re.IGNORECASE,
+ITS_REQUESTS = re.compile(
+    r"hub\.(mode|challenge|verify_token)|x-hub-signature|signed_request", re.IGNORECASE
 )
+ITS_CONTENT = re.compile(
+    r"\bis_echo\b|\bquick_reply\b|\bsticker_id\b|messaging_postbacks|pass_thread_control"
+    r"|appsecret_proof|fb_exchange|/me/accounts|subscribed_apps"
+)
+# The log knows what it must not show; the settings say what a secret is for.
+FACEBOOK = ("shared/facebook/", "shared/log.py", "shared/config.py")
 
 
-def test_facebooks_words_stand_only_in_facebook():
-    # The log knows what it must not show; the settings say what a secret is for.
-    but = ("shared/facebook/", "shared/log.py", "shared/config.py")
-    elsewhere = _texts("ingress", "worker", "shared", but=but)
-    assert [(file, text) for file, text in elsewhere if FACEBOOKS_WORDS.search(text)] == []
-    assert any(FACEBOOKS_WORDS.search(text) for _, text in _texts("shared/facebook"))
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        pytest.param(ITS_CONTENT, FACEBOOK, id="content"),
+        pytest.param(ITS_REQUESTS, (*FACEBOOK, "ingress/webhook/"), id="requests"),
+    ],
+)
+def test_facebooks_words_stand_only_in_facebook(words: re.Pattern[str], places: tuple[str, ...]):
+    """What a request to the webhook looks like, its door may know as well."""
+    elsewhere = _texts("ingress", "worker", "shared", but=places)
+    assert [(file, text) for file, text in elsewhere if words.search(text)] == []
+    assert any(words.search(text) for _, text in _texts("shared/facebook", "ingress/webhook"))

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, structs
 
+from shared import metrics
 from shared.config import Secret
 from shared.facebook.client import AnswerTooLarge, Client, GraphUnavailable
 from shared.facebook.errors import ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict, judge
@@ -94,6 +95,8 @@ class Graph:
             elif isinstance(answer, PauseApp):
                 paused = max(paused, answer.seconds)
             pages[ask.page_id] = spent
+        for answer in answers:
+            metrics.graph_answers.labels(type(answer).__name__).inc()
         await self._budget.learn(Spent(app, paused), pages)
         return answers
 

@@ -7,16 +7,17 @@ import msgspec
 
 from shared.config import Settings
 from shared.facebook.limits import Priority
-from shared.store import coverage, people, runs
+from shared.store import coverage, pages, people, runs
 from shared.store.database import Database
 from shared.store.runs import Mode, Taken
 from worker.sync import verify
 from worker.sync.history import History
 from worker.sync.inquiry import Inquiry
+from worker.sync.listings import Place
 from worker.sync.people import LABELS, AboutPeople, Labels, Names
 from worker.sync.planning import plan
 from worker.sync.verify import Verify
-from worker.sync.walk import Place, Walk
+from worker.sync.walk import Walk
 
 CLOSED = timedelta(days=1)
 """For so long a Page's labels are left alone after they were found closed."""
@@ -75,6 +76,7 @@ class SyncModes:
     async def _verify(self, run: Taken) -> Verify:
         limit = self._settings.sync_slice
         begun = _place(run.place) or verify.place(
+            await coverage.points(self._database, run.page_id),
             instagram=run.instagram_id is not None,
             deep=run.options.get("deep", False),
             limit=limit,
@@ -84,7 +86,8 @@ class SyncModes:
         return Verify(run, begun, limit, self._database, found)
 
     async def _follow_walk(self, run: Taken) -> None:
-        ids = [run.page_id, *([run.instagram_id] if run.instagram_id else [])]
+        # Looked up again: the walk itself may have found the Instagram account.
+        ids = (await pages.find(self._database, run.page_id)).entry_ids
         if await coverage.has_open_history(self._database, ids):
             await self._request(run, "history")
         if await people.due(self._database, "names", ids, but=(), most=1):

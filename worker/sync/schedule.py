@@ -36,6 +36,10 @@ _SILENCE = 20
 _SHORTEST_SILENCE = timedelta(hours=6)
 
 
+PROOF_HOLDS = timedelta(days=7)
+"""How long a verification says something about a Page."""
+
+
 class Due(Struct, frozen=True):
     """Pages to be walked, by Facebook's ids: whole, or down to their sync points."""
 
@@ -94,6 +98,9 @@ async def ask_for_due(
     """Ask for the walks that are due; as one batch, so that they share their requests."""
     pages = await coverage.page_activity(database)
     metrics.pages_silent.set(sum(is_silent(page, now) for page in pages))
+    metrics.pages_unproven.set(
+        sum(page.proven_at is None or now - page.proven_at > PROOF_HOLDS for page in pages)
+    )
     found = due(pages, interval=interval, full_interval=full_interval, now=now)
     for full, page_ids in ((True, found.full), (False, found.incremental)):
         if page_ids:

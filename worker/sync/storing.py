@@ -20,6 +20,10 @@ class Storing:
         self._database = database
         self._effects = effects
 
+    async def tell_again(self, conversations: set[tuple[str, str]]) -> None:
+        """Tell of conversations that were committed by who died, perhaps before telling."""
+        await self._effects.follow(Applied(mentioned=conversations), again=True)
+
     async def write(
         self, events: Sequence[Event], rejected: Sequence[Rejected], within: Within
     ) -> Applied:

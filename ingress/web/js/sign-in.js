@@ -18,8 +18,7 @@ async function signIn(event) {
     await post("/api/session", { key: new FormData(event.target).get("key").trim() });
     location.replace(next());
   } catch (caught) {
-    problem.value =
-      caught.status === 401 ? "This key is not known, or was revoked." : caught.message;
+    problem.value = caught.message;
     busy.value = false;
   }
 }

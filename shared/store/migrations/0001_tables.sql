@@ -45,8 +45,9 @@ create table conversations (
 ) with (fillfactor = 80);
 
 -- Newest first is read by the hour and sorted within it: a new message seldom changes an indexed
--- column, so most updates of a conversation touch no index at all (HOT).
-create index conversations_newest on conversations (last_hour desc);
+-- column, so most updates of a conversation touch no index at all (HOT). The hour over all Pages is
+-- of another type, lest that index be read from end to end in search of a Page with few.
+create index conversations_newest on conversations ((last_hour::bigint) desc);
 create index conversations_newest_of_page on conversations (page_id, last_hour desc);
 
 -- The identity columns (participant_id … extra) come from the source of the highest rank,
@@ -87,7 +88,9 @@ create table messages (
     primary key (page_id, mid)
 );
 
-create index messages_thread on messages (page_id, participant_id, sent_ms desc, mid desc);
+-- The person first: an index that began with the Page would be taken for the lookup of a message by
+-- its key as long as the table has no statistics, and all of the Page's messages be read each time.
+create index messages_thread on messages (participant_id, page_id, sent_ms desc);
 create index messages_read on messages (page_id, participant_id) where read_ms is not null;
 
 create table reactions (
@@ -134,7 +137,7 @@ create table events (
     primary key (page_id, event_key)
 );
 
-create index events_person on events (page_id, participant_id);
+create index events_person on events (participant_id, page_id);
 
 -- One row an item, as it came. Partitions by day are made ahead by keep_raw_partitions(); the
 -- default one catches what a late clock would otherwise lose.
@@ -149,7 +152,7 @@ create table raw_events (
 ) partition by range (received_at);
 
 create index raw_events_identity on raw_events (identity);
-create index raw_events_person on raw_events (page_id, participant_id);
+create index raw_events_person on raw_events (participant_id, page_id);
 create index raw_events_mid on raw_events (page_id, mid) where mid is not null;
 create table raw_events_default partition of raw_events default;
 

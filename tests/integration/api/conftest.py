@@ -52,7 +52,12 @@ async def world(environ: dict[str, str], rhythm: Rhythm) -> AsyncIterator[World]
     ):
         _, secret = await keys.create(store, name=name, scope=scope, pages=only, expires=None)
         made[name] = secret.reveal()
-    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/")) as http:
+    # unsafe: the jar takes cookies from an IP address too.
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with (
+        TestServer(app) as server,
+        aiohttp.ClientSession(server.make_url("/"), cookie_jar=jar) as http,
+    ):
         yield World(server, api, http, store, Effects(workers_cache), made)
     await workers_cache.aclose()
     await store.close()

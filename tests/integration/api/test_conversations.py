@@ -1,6 +1,7 @@
 """Conversations and messages as people read them."""
 
 from shared import events
+from shared.store import reading
 from tests.integration.api.world import INSTAGRAM, NOW_MS, OTHER, PAGE, World, message
 
 
@@ -155,3 +156,54 @@ async def test_a_thread_tells_all_that_happened_to_its_messages(world: World) ->
     assert first["text"] == "new"
     assert (first["numEdit"], first["reactions"]) == (1, [])
     assert first["attachments"] == [{"type": "image", "url": "https://example.com/a"}]
+
+
+async def test_words_are_found_in_messages_and_names_as_they_are_typed(world: World) -> None:
+    about = {"platform": "messenger", "page_id": PAGE}
+    await world.happen(
+        message(1, text="Is the red bicycle still available?"),
+        message(2, "person-2", text="red shoes, and a BICYCLE-bell"),
+        message(3, "person-3", text="O'Reilly: c:\\path & ändern"),
+        message(4, "person-4", text="bicycle"),
+        message(5, "person-4", text="red"),
+        message(6, "igsid-1", page_id=INSTAGRAM, platform="instagram", text="red bicycle"),
+        events.Thread(
+            **about, participant_id="person-5", thread_id="t_5", as_of_ms=NOW_MS,
+            participant_name="Rebecca Bike-Bicycle",
+        ),
+    )  # fmt: skip
+
+    async def found(q: str, key: str = "admin", **also: str) -> set[str]:
+        listed = (await world.get("/api/conversations", key, q=q, **also))["data"]
+        return {one["participantId"] for one in listed}
+
+    assert await found("bicy re") == {"person-1", "person-2", "person-5", "igsid-1"}
+    assert await found("RED bicycle") == {"person-1", "person-2", "igsid-1"}
+    assert await found("red bicycle", pageId=PAGE, unread="true") == {
+        "person-1", "person-2", "igsid-1",
+    }  # fmt: skip
+    assert await found("red bicycle", "other") == set()
+    assert await found("rebec") == {"person-5"}
+    assert await found("o'reilly") == {"person-3"}
+    assert await found("änd") == {"person-3"}
+    for odd in ("'", "\\", "& | ! ( ) <-> :*", "':*", " ", "🙂", "%", "x" * 200, "z\\'q"):
+        assert await found(odd) == set()
+    await reading.merge_new_words(world.database)
+    assert await found("bicycle bell") == {"person-2"}
+
+
+async def test_what_was_unsent_is_found_no_more(world: World) -> None:
+    about = {"platform": "messenger", "page_id": PAGE, "participant_id": "person-1"}
+    await world.happen(message(1, text="secret"))
+    assert len((await world.get("/api/conversations", q="secret"))["data"]) == 1
+    await world.happen(events.Unsend(**about, mid="m_1", direction="in", at_ms=NOW_MS + 5000))
+    assert (await world.get("/api/conversations", q="secret"))["data"] == []
+
+
+async def test_a_search_goes_on_where_its_slice_ended(world: World) -> None:
+    await world.happen(*(message(n, f"person-{n}", text="hello") for n in range(5)))
+    first = await world.get("/api/conversations", q="hel", limit=3)
+    rest = await world.get("/api/conversations", q="hel", cursor=first["nextCursor"])
+    assert [one["participantId"] for one in first["data"] + rest["data"]] == [
+        f"person-{n}" for n in (4, 3, 2, 1, 0)
+    ]

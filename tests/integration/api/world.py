@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 from aiohttp.test_utils import TestServer
@@ -56,6 +57,11 @@ class World(Struct):
         """Write what a worker would write of these events, and tell it."""
         applied = await apply(self.database, reduce(told))
         await self.effects.follow(applied, again=False)
+
+    async def park(self, page: UUID, reason: str) -> None:
+        """Park a Page, as a worker does whose token was refused."""
+        sql = "update facebook_pages set status = 'parked', status_reason = $2 where id = $1"
+        await self.rows(sql, page, reason)
 
     async def rows(self, sql: str, *values: object) -> list[Any]:
         async with self.database.connection() as connection:

@@ -166,3 +166,18 @@ async def test_a_page_that_is_not_there_is_named(run: Command, verb: str) -> Non
 async def test_a_name_cannot_play_with_the_terminal(run: Command) -> None:
     await run("page", "add", "1", "--name", "\x1b[31mred\r\n")
     assert "\x1b" not in (await run("page", "list")).out + (await run("page", "show", "1")).out
+
+
+async def test_answers_that_show_a_page_are_forgotten_when_it_changes(
+    run: Command, redis_url: str
+) -> None:
+    async with Redis.from_url(redis_url) as client:
+        for command in (
+            ("page", "add", "1", "--name", "One"),
+            ("page", "pause", "1"),
+            ("page", "resume", "1"),
+            ("page", "remove", "1"),
+        ):
+            await client.set("pagewire:cache:generation", "kept")
+            await run(*command)
+            assert await client.get("pagewire:cache:generation") != b"kept"

@@ -1,6 +1,7 @@
 """`pagewire sync`: asks for a run, and with --wait follows what the workers store of it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -49,9 +50,12 @@ async def end_next(store: Database, failing: str = "") -> None:
 @asynccontextmanager
 async def worker(store: Database, failing: str = "") -> AsyncIterator[None]:
     running = asyncio.create_task(end_next(store, failing))
-    yield
-    running.cancel()
-    await asyncio.wait([running])
+    try:
+        yield
+    finally:
+        running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 async def asked_of_workers(redis_url: str) -> list[object]:
@@ -94,7 +98,7 @@ async def test_a_page_that_rests_is_said_to_rest(run: Command, store: Database) 
     await run("page", "pause", "1")
     ended = await run("sync", "1", "--wait")
     assert (ended.status, ended.out) == (1, "")
-    assert "One cannot be synced" in ended.err
+    assert "One rests." in ended.err
     assert "pagewire page resume 1" in ended.err
 
 
@@ -137,7 +141,7 @@ async def test_which_page_must_be_said(run: Command, wrong: list[str]) -> None:
 async def test_a_wait_that_nobody_ends_says_what_may_be_missing(
     run: Command, store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingress.cli.sync.PATIENCE", 0)
+    monkeypatch.setattr("ingress.cli.following.PATIENCE", 0)
     waiting = asyncio.create_task(run("sync", "1", "--wait"))
     await asyncio.sleep(0.5)
     async with worker(store):

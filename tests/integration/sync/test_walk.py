@@ -35,7 +35,9 @@ async def test_the_history_walk_brings_everything_below(desk):
         page = it.only_page()
         await it.sync(page)
         assert await it.value("select count(*) from conversations where history_complete") == 0
+        it.sim.calls.clear()
         run = await it.history(page)
+        assert len(it.sim.calls.list("/messages$")) == 12 * 3 + 3
         assert run.status == "complete"
         assert await it.value("select bool_and(history_complete) from conversations")
         stored = await it.stored_mids()
@@ -172,8 +174,11 @@ async def test_an_unchanged_conversation_is_skipped_once_its_second_is_long_over
         it.sim.clock.skew += 120
         assert (await it.sync(page)).counts.updated == 5
         await it.value("update sync_points set synced_to = synced_to - interval '10 minutes'")
+        it.sim.clock.skew += 10
+        looked_at = await it.value("select max(text_as_of_ms) from messages")
         run = await it.sync(page)
         assert (run.counts.skipped, run.counts.updated) == (5, 0)
+        assert await it.value("select max(text_as_of_ms) from messages") == looked_at
 
 
 async def test_two_messages_in_one_second_are_not_taken_for_one(desk):

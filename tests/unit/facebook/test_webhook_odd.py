@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.events import Edit, Item, Message, Notice, Rejected
+from shared.facebook import envelope
 from shared.facebook.webhook import MAX_DEPTH, parse
 
 NOW = 1718479196000
@@ -323,7 +324,9 @@ def test_an_edit_count_that_is_none_is_only_kept() -> None:
     for count in (-1, 2**31, 10**30, "many", None, {}):
         told = {"sender": {"id": "1"}, "message_edit": {"mid": "m_1", "num_edit": count}}
         (result,) = read(body(entry(json.dumps(told))))
-        assert [type(event) for event in result.events] == [Notice]  # type: ignore[union-attr]
+        (event,) = result.events  # type: ignore[union-attr]
+        assert isinstance(event, Notice)
+        assert not event.understood
 
 
 # --- the envelope
@@ -405,6 +408,15 @@ def test_what_else_an_entry_says_is_kept_with_each_item() -> None:
     assert b'"uid":"77"' in result.raw
 
 
+@pytest.mark.parametrize("context", ['[{"app_id":12,"metadata":""}]', '{"app_id":12}', "[]"])
+def test_the_way_an_entry_came_is_no_item(context: str) -> None:
+    told = entry(item(1))[:-1] + f',"hop_context":{context}}}'
+    (result,) = read(body(told))
+    assert mids([result]) == ["m_1"]
+    assert f'"hop_context":{context}'.encode() in result.raw
+    assert envelope._compact(body(told)) == envelope._carefully(body(told))
+
+
 @pytest.mark.parametrize("name", ["null", '""', "{}", "true", '"' + "x" * 600 + '"'])
 def test_a_body_that_names_no_object_keeps_its_items(name: str) -> None:
     results = read(body(entry(item(1), item(2)), name=name))
@@ -456,6 +468,30 @@ def test_a_body_cut_anywhere_keeps_what_is_whole_and_says_that_it_was_cut() -> N
         assert len(results) == len(understood) + 1
         cut_inside = raw[:length].count(b'"mid"') - len(understood)
         assert cut_inside in {0, 1}
+
+
+def test_an_id_cut_short_names_no_other_page() -> None:
+    listed = '{"time":1718479195594,"messaging":[' + item(1) + '],"id":1001'
+    raw = '{"object":"page","entry":[' + listed
+    for length in range(raw.index('"id":1001'), len(raw) + 1):
+        for result in read(raw[:length].encode()):
+            assert isinstance(result, Rejected)
+            assert result.page_id is None
+
+
+def test_bytes_behind_a_list_are_kept() -> None:
+    raw = body('{"id":"1001","time":1718479195594,"messaging":[' + item(1) + "] " + item(2) + "}")
+    results = read(raw)
+    assert mids(results) == ["m_1", None]
+    assert results[1].raw == item(2).encode()
+
+
+def test_the_form_facebook_writes_is_read_the_quick_way() -> None:
+    raw = body(
+        entry(item(1), item(2)), entry(item(3), channel="standby"), entry(item(4), page='"1002"')
+    )
+    quickly, carefully = envelope._compact(raw), envelope._carefully(raw)
+    assert quickly == carefully
 
 
 def test_a_thousand_items_are_a_thousand_answers() -> None:

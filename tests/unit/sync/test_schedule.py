@@ -14,6 +14,7 @@ def page(page_id="1", **known) -> PageActivity:
         "is_walking": False,
         "asked_at": NOW - HOUR,
         "walked_at": NOW - HOUR,
+        "proven_at": None,
         "last_message_at": NOW - HOUR,
         "recent": 10,
     }
