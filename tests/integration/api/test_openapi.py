@@ -19,8 +19,8 @@ from tests.integration.api.world import INSTAGRAM, PAGE, World, message
 HOSTILE = st.one_of(
     st.text(max_size=30),
     st.sampled_from((
-        "", "\0", "a\0b", "\udcff", "' or 1=1 --", "../../etc", "%00", "9" * 40, "-1", "1e9", "null",
-        "x" * 3000, "NaN", "true", "\u202e", "🙂" * 50, PAGE, INSTAGRAM, "0", "1", "1001\n",
+        "", "\0", "a\0b", "\udcff", "' or 1=1 --", "../../etc", "%00", "9" * 40, "-1", "1e9",
+        "null", "x" * 1500, "NaN", "true", "\u202e", "🙂" * 50, PAGE, INSTAGRAM, "0", "1", "1001\n",
     )),
 )  # fmt: skip
 JSON = st.recursive(
