@@ -29,8 +29,25 @@ check: lint ## Lint, types, imports, fast tests: what every commit must pass
 	@$(BIN)/pytest --quiet tests/unit
 
 .PHONY: test
-test: lint ## Everything CI runs
-	@$(BIN)/pytest --quiet --numprocesses=2
+test: lint browser ## Everything CI runs
+	@$(BIN)/pytest --quiet --numprocesses=auto --maxprocesses=8
+
+# What drives the pages in a real browser is skipped without one, and says so.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'Installing Chromium' && \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
+
+.PHONY: faults
+faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
+	@FAULTS_MINUTES=$${FAULTS_MINUTES:-55} FAULTS_SEED=$(SEED) \
+	  $(BIN)/pytest --quiet --exitfirst --capture=no --timeout=4000 tests/faults
+
+.PHONY: faults-short
+faults-short: $(VENV)/.tests ## The same in three minutes, with the faults that matter most
+	@FAULTS_MINUTES=0 FAULTS_SEED=$(SEED) $(BIN)/pytest --quiet --exitfirst tests/faults
 
 .PHONY: lint
 lint: $(VENV)/.tests ## Lint, types, imports

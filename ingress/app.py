@@ -9,6 +9,7 @@ from aiohttp import web
 from ingress.api import Deps, setup_api
 from ingress.health import setup_health, setup_metrics
 from ingress.listen import Listener
+from ingress.privacy import setup_privacy
 from ingress.web import setup_pages
 from ingress.webhook.door import Door
 from shared import log
@@ -41,6 +42,15 @@ class Ingress:
 
     async def start(self) -> None:
         """Open the stores and listen; raises a PagewireError that says what is wrong."""
+        try:
+            await self._start()
+        except BaseException:
+            await asyncio.gather(*(listener.close() for listener in self._listeners))
+            if self._door:
+                await self._door.close()
+            raise
+
+    async def _start(self) -> None:
         if self._only != "api":
             name = f"{socket.gethostname()}:{self._settings.ingress_port}/{self._member or 0}"
             self._door = await Door.open(self._settings, name)
@@ -74,6 +84,7 @@ class Ingress:
         applications = [(front, settings.ingress_port)]
         if self._door:
             self._door.mount(front)
+            setup_privacy(front, settings)
         api = front
         if settings.api_port is not None and self._only is None:
             api = web.Application()

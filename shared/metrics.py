@@ -76,11 +76,19 @@ visible_seconds = Histogram(
     ["stage"],
     buckets=_LATENCY,
 )
+erased_rows = Counter(
+    "pagewire_erased_rows", "Rows left out because they tell of a person who was erased"
+)
+privacy_requests = Counter(
+    "pagewire_privacy_requests",
+    "Deauthorize and data-deletion callbacks; unresolved: a person must find out whom to erase",
+    ["kind", "status"],
+)
 dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by reason", ["reason"])
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 
 job_seconds = Histogram(
-    "pagewire_job_seconds", "Jobs by name and how they ended", ["job", "ending"], buckets=_LATENCY
+    "pagewire_job_seconds", "Jobs by name and how they ended", ["name", "ending"], buckets=_LATENCY
 )
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])

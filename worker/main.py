@@ -30,8 +30,10 @@ from shared.queue import (
     LATER,
     NOW,
     ApplyWaiting,
+    Erase,
     Job,
     Queue,
+    Replay,
     RetryDead,
     SyncAll,
     SyncPage,
@@ -42,12 +44,15 @@ from shared.store import feed, reading, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
+from shared.tasks import end
 from worker import jobs, supervise
 from worker.effects import Effects
+from worker.erase import Erasures
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
 from worker.numbers import Numbers
+from worker.replay import Replays
 from worker.slot import Slot
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
@@ -80,7 +85,7 @@ class Parts(Struct, frozen=True):
     ingests: dict[str, Ingest]
     jobs: Jobs
     arq: ArqRedis
-    numbers: Numbers | None
+    numbers: Numbers | None = None
 
 
 @asynccontextmanager
@@ -136,6 +141,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
         letters = Letters(database, Inbox(pool, patience=5.0), asked)
+        erasures = Erasures(database, cache)
 
         async def sweep() -> None:
             for ingest in ingests.values():
@@ -161,6 +167,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             SyncAll: syncs.all,
             ApplyWaiting: apply_waiting,
             RetryDead: retry_dead,
+            Erase: erasures.erase,
+            Replay: Replays(database, writer, asked).step,
         }
         crons = {
             "ingest": sweep,
@@ -170,6 +178,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "watch": syncs.watch,
             "words": merge_words,
             "waiting": letters.apply_waiting,
+            "privacy": erasures.answer,
             "upkeep": upkeep,
         }
         port = settings.metrics_port
@@ -226,10 +235,8 @@ async def _serve_queue(parts: Parts, name: str, stop: asyncio.Event) -> None:
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=GRACE)
     finally:
-        for task in (running, stopping, *worker.tasks.values()):
-            task.cancel()
-        # A job that is cut off says so to Redis before it ends; so wait for it.
-        await asyncio.gather(running, stopping, *worker.tasks.values(), return_exceptions=True)
+        # A job that is cut off says so to Redis before it ends; `end` waits for it.
+        await end([running, stopping, *worker.tasks.values()])
 
 
 def _arq_settings(name: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def main() -> int:
         stop_when_parent_does()
     try:
         asyncio.run(_run(arguments.home.resolve()))
-    except (CannotStart, PagewireError) as error:
+    except (CannotStart, PagewireError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
@@ -48,6 +48,7 @@ async def _run(home: Path) -> None:
                 _say(start.result())
                 await stop
             start.cancel()
+            await asyncio.wait([start])
             _say("Stopping.")
     _say(f"Stopped. The data stays in {home}.")
 

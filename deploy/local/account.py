@@ -26,9 +26,9 @@ class Account:
         the password file: initdb looks it up. No account is ever created.
         """
         if os.geteuid() != 0:
-            return cls._none_if_it_is_ours(data)
+            return cls._none_if_we_have_a_name()
         wished = (os.environ.get("EMBEDDED_PG_OS_USER"), os.environ.get("SUDO_USER"))
-        owner = pwd.getpwuid(data.stat().st_uid).pw_name if data.exists() else None
+        owner = data.owner() if data.exists() else None
         for name in filter(None, (owner, *wished, "postgres", "nobody")):
             with contextlib.suppress(KeyError):
                 entry = pwd.getpwnam(name)
@@ -41,7 +41,7 @@ class Account:
         )
 
     @staticmethod
-    def _none_if_it_is_ours(data: Path) -> None:
+    def _none_if_we_have_a_name() -> None:
         try:
             pwd.getpwuid(os.geteuid())
         except KeyError:
@@ -49,11 +49,6 @@ class Account:
                 f"PostgreSQL wants its user in the password file, and user id {os.geteuid()} is "
                 "not there.\nAdd it, start Pagewire as another user, or set DATABASE_URL."
             ) from None
-        if data.exists() and data.stat().st_uid != os.geteuid():
-            raise CannotStart(
-                f"{data} belongs to another user.\n"
-                "Start Pagewire as the user who started it first, or remove that folder."
-            )
 
     def can(self, *command: str | Path) -> bool:
         """Tell whether `command` ends well when this account runs it."""

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 from deploy.local.account import Account
@@ -25,8 +26,7 @@ def claimed(home: Path, part: str) -> Iterator[None]:
     PostgreSQL refuses a folder in use by itself; two Valkeys would both run and spoil the data.
     The kernel frees the lock when we end, however we end.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / f"{part}.lock").open("a+") as file:
+    with _lock_file(home, part) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,6 +40,17 @@ def claimed(home: Path, part: str) -> Iterator[None]:
         yield
 
 
+def _lock_file(home: Path, part: str) -> TextIO:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return (home / f"{part}.lock").open("a+")
+    except PermissionError as error:
+        raise CannotStart(
+            f"{home} belongs to another user.\n"
+            "Start Pagewire as the one who started it first, or remove that folder."
+        ) from error
+
+
 def reachable(home: Path, account: Account | None) -> Path:
     """Return `home`, or the folder that stands in for it when `account` cannot enter it."""
     if account is None or account.can("test", "-x", home):
@@ -47,7 +58,8 @@ def reachable(home: Path, account: Account | None) -> Path:
     for parent in (Path("/var/lib/pagewire"), Path(tempfile.gettempdir(), "pagewire")):
         place = parent / _digest(home)
         with contextlib.suppress(OSError):
-            place.mkdir(parents=True, exist_ok=True)
+            _open_to_all(parent)
+            _open_to_all(place)
             if _trusted(parent, 0) and account.can("test", "-x", place):
                 return place
     raise CannotStart(
@@ -81,6 +93,13 @@ def for_socket(wanted: Path, name: str, account: Account | None) -> Path:
     if not _trusted(short, owner):
         raise CannotStart(f"{short} was made by somebody else: remove it, and start again.")
     return short
+
+
+def _open_to_all(folder: Path) -> None:
+    """Make a folder that everybody may enter, whatever the umask; leave one that is there."""
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _trusted(folder: Path, owner: int) -> bool:

@@ -50,7 +50,7 @@ class Program:
     within: float = 30.0
     wait_out: str | None = None
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
-    grace: float = 2.0
+    grace: float = 1.0
 
     def spawn(self) -> Process:
         """Start it in a session of its own, so that Ctrl-C reaches us before it."""

@@ -93,6 +93,7 @@ def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             log=home / "postgres.log",
             account=account,
             stop_signals=POSTGRES_STOP,
+            grace=1.5,
             clear=lambda: _clear_postgres(data, sockets),
             answers=lambda process: _postgres_answers(data, process),
             # The backends of a killed server take a moment to notice.
@@ -129,6 +130,7 @@ def redis_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             ],
             environment=_environment(),
             log=home / "redis.log",
+            grace=1.0,
             clear=lambda: end_orphan(data / "redis.pid", str(where), [signal.SIGTERM]),
             answers=lambda _: _redis_answers(where),
         )

@@ -87,6 +87,9 @@ class Stack:
         if not self._given.database_url:
             self._postgres = self._held.enter_context(servers.postgres_server(self._home))
             self._say(f"Starting PostgreSQL on {self._postgres.data}")
+            for other in self._postgres.data.parent.glob("pg-[0-9]*"):
+                if other != self._postgres.data:
+                    self._say(f"  {other} is of another version; its data is left alone")
             await self._supervisor.start(self._postgres.program)
             self._environment["DATABASE_URL"] = self._postgres.url
         if not self._given.redis_url:

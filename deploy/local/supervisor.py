@@ -76,7 +76,11 @@ class Supervisor:
                 f"again in {pause(falls):g} s; its log is {kept.program.log}"
             )
             await asyncio.sleep(pause(falls))
-            kept.process, started = kept.program.spawn(), time.monotonic()
+            started = time.monotonic()
+            try:
+                kept.process = kept.program.spawn()
+            except OSError as error:
+                self._report(f"{kept.program.name} cannot be started: {error}")
 
 
 def _ending(code: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
@@ -27,6 +27,7 @@ from shared.crypto import KeyRing
 from shared.queue import Queue
 from shared.redis import connect
 from shared.store.database import Database
+from shared.tasks import end
 
 _log = log.get(__name__)
 
@@ -93,12 +94,7 @@ class Api:
         """Keep the feed flowing, and close what was opened."""
         tasks = {asyncio.create_task(work()) for work in (self._hub.listen, self._hub.read)}
         yield
-        while tasks:
-            # A cancellation may be swallowed, by redis-py while it connects and by Python 3.11's
-            # wait_for (cpython #86296): then it is sent again.
-            for task in tasks:
-                task.cancel()
-            tasks = (await asyncio.wait(tasks, timeout=0.1))[1]
+        await end(tasks)
         await self.cache.aclose()
         await self._arq.aclose()
         await self.database.close()
@@ -127,10 +123,20 @@ def setup_api(app: web.Application, deps: Deps) -> Api:
 @web.middleware
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        return await handler(_as_the_proxy_got_it(request))
     except Exception as error:
         # Whatever it is, the client is told in one form.
         return problems.response(problems.explain(error))
+
+
+def _as_the_proxy_got_it(request: web.Request) -> web.Request:
+    """Return the request as one over TLS if it came so to the proxy before us.
+
+    Who claims so falsely harms nobody else: his own cookie would then be good for TLS alone.
+    """
+    if request.headers.get(hdrs.X_FORWARDED_PROTO) == "https":
+        return request.clone(scheme="https")
+    return request
 
 
 async def _dress(_: web.Request, response: web.StreamResponse) -> None:

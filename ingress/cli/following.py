@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TypeAlias
 from uuid import UUID
 
+from msgspec.structs import asdict
+
 from ingress.cli import show
 from ingress.cli.problem import Problem
 from shared.config import Settings
@@ -61,10 +63,15 @@ def rests(run: Run) -> bool:
 def resting(page: Page, run: Run) -> Problem:
     """Return what to tell of a Page whose run rests from the beginning."""
     return Problem(
-        f"{page.name} cannot be asked about.",
+        f"{page.name} rests.",
         run.error or "",
         f"`pagewire page resume {page.facebook_page_id}`, or `pagewire page add` with a token.",
     )
+
+
+def told(name: str, run: Run) -> dict[str, object]:
+    """Return what programs are told of a run."""
+    return {**asdict(run), "counts": asdict(run.counts), "page": name}
 
 
 @contextmanager

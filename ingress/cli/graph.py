@@ -7,6 +7,7 @@ from ingress.cli.problem import Problem
 from shared import log
 from shared.config import Secret, Settings
 from shared.crypto import CannotDecrypt, KeyRing
+from shared.errors import Unavailable
 from shared.facebook.client import Client
 from shared.facebook.client import connected as connected_client
 from shared.facebook.errors import judge
@@ -35,7 +36,11 @@ async def connected(settings: Settings) -> AsyncIterator[Client]:
 
 async def ask(client: Client, request: Request, token: Secret) -> Reply:
     """Ask a question; raises Problem with Facebook's reason when it does not answer well."""
-    reply = await client.send(request, token)
+    try:
+        reply = await client.send(request, token)
+    except Unavailable as error:
+        todo = "See that GRAPH_API_URL is right and can be reached: `pagewire config`."
+        raise Problem(str(error), todo=todo) from error
     verdict = judge(request, reply.status, reply.body)
     if verdict is not None:
         raise Problem("Facebook refuses.", f"{verdict.reason} (error {verdict.code})")

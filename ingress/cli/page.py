@@ -69,6 +69,8 @@ def add(
 async def _add(
     facebook_page_id: str, name: str, instagram: str | None, token: Secret | None, *, as_json: bool
 ) -> None:
+    from ingress.cli import jobs
+
     settings = configuration.settings("database_url", *(["token_encryption_keys"] if token else []))
     sealed = None
     if token:
@@ -86,8 +88,6 @@ async def _add(
         can_sync = await pages.token(database, page.id) is not None
     if not can_sync:
         show.note(f"There is no token: webhooks are kept, nothing is synced. {INSTEAD}")
-    from ingress.cli import jobs
-
     await jobs.follow(settings, [page], sync=can_sync)
     if as_json:
         show.json(page)
@@ -146,11 +146,11 @@ async def resume(page: ThisPage, /, *, as_json: show.AsJson = False) -> None:
 
         pagewire page resume 1023456789
     """
+    from ingress.cli import jobs
+
     settings = configuration.settings("database_url")
     async with postgres.connected(settings) as database:
         found = await pages.resume(database, (await pages.find(database, page)).id)
-    from ingress.cli import jobs
-
     await jobs.follow(settings, [found], sync=True)
     _print(found, as_json=as_json)
 

@@ -2,7 +2,6 @@ from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
-from msgspec.structs import asdict
 
 from ingress.cli import configuration, following, postgres, show, which
 from ingress.cli.following import Named
@@ -38,7 +37,7 @@ async def sync(
         if wait:
             asked = await following.followed(asked, partial(_look, database, run, asked))
     if as_json:
-        shown = [{**asdict(one), "counts": asdict(one.counts), "page": name} for name, one in asked]
+        shown = [following.told(name, one) for name, one in asked]
         show.json(shown if everything else shown[0])
     else:
         show.table((_row(name, one) for name, one in asked), empty="There is no active Page.")

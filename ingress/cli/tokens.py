@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from ingress.cli.problem import INSTEAD, USAGE, Problem
+from ingress.cli.problem import USAGE, Problem
 from shared.config import Secret
 
 MAX_TOKEN = 4096
@@ -27,7 +27,10 @@ def in_file(file: Path) -> Secret:
             told = opened.read(MAX_TOKEN + 2).decode("ascii", "replace")
     except OSError as error:
         raise Problem(
-            f"The token file {file} cannot be read.", error.strerror or "", INSTEAD, status=USAGE
+            f"The token file {file} cannot be read.",
+            error.strerror or "",
+            "Name a file that holds the token alone, or - for standard input.",
+            status=USAGE,
         ) from error
     return _only_token(told, "standard input" if file == Path("-") else str(file))
 

@@ -1,7 +1,6 @@
 from typing import Annotated
 
 from cyclopts import Parameter
-from msgspec.structs import asdict
 
 from ingress.cli import configuration, following, postgres, show, which
 from ingress.cli.following import Named
@@ -39,15 +38,7 @@ async def verify(
         }
     if as_json:
         show.json(
-            [
-                {
-                    **asdict(run),
-                    "counts": asdict(run.counts),
-                    "page": name,
-                    "missing": missing[run.id],
-                }
-                for name, run in ended
-            ]
+            [{**following.told(name, run), "missing": missing[run.id]} for name, run in ended]
         )
     else:
         show.table((_row(name, run) for name, run in ended), empty="There is no active Page.")

@@ -22,7 +22,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # from elsewhere, and no script or style stands in a page.
 _SECURITY = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data: https:; media-src https:; object-src 'none'; "
+        "default-src 'self'; img-src 'self' https:; media-src https:; object-src 'none'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",

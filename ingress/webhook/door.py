@@ -109,6 +109,8 @@ class Door:
         receiver = Receiver(self._intake, bodies, app_secrets)
         app.router.add_get("/api/webhook", handshake.answer)
         app.router.add_post("/api/webhook", receiver.answer)
+        # Without this the API, which has all of `/api/`, would say that there is no such thing.
+        app.router.add_route("*", "/api/webhook", _not_allowed)
         for name, kind in _CALLBACKS:
             callback = Callback(kind, self._intake, bodies, app_secrets)
             app.router.add_post(f"/api/webhook/{name}", callback.answer)
@@ -150,6 +152,10 @@ class Door:
         # A keeper tells when Postgres is away; the heartbeat waits for the next round.
         with suppress(Unavailable):
             await self._presence.beat()
+
+
+async def _not_allowed(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPMethodNotAllowed(request.method, ("GET", "POST"))
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -96,15 +96,18 @@ class Keeper:
         asyncio.timeout would wait for a driver that tidies up a connection to a silent server.
         """
         task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait({task}, timeout=seconds)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._left_behind.add(task)
+                task.add_done_callback(self._forget)
         if not done:
-            task.cancel()
-            self._left_behind.add(task)
-            task.add_done_callback(self._forget)
             raise TimeoutError
         return task.result()
 
     def _forget(self, task: "asyncio.Future[Any]") -> None:
         self._left_behind.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: its caller was told "too slow" long ago
+            task.exception()  # seen: nobody waits for it any more

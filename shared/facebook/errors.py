@@ -179,7 +179,7 @@ def _limit(label: str, code: int | None) -> Verdict | None:
             code=label, reason="The Page has used up its calls for now.", seconds=5 * MINUTE
         )
     if code == 613:
-        return Snooze(code=label, reason="Too many calls a second for this Page.", seconds=10)
+        return Snooze(code=label, reason="Too many calls a second for this Page.", seconds=3)
     if code == 368:
         return Snooze(
             code=label, reason="Facebook has blocked the Page for a while.", seconds=2 * HOUR

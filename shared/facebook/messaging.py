@@ -72,6 +72,7 @@ class _Scene(Struct, frozen=True, kw_only=True):
 
     channel: Channel
     item: dict[str, Any]
+    payload: bytes
     cleaned: bool
     participant_id: str
     actor_id: str
@@ -101,6 +102,7 @@ def read_messaging(
         scene = _Scene(
             channel=channel,
             item=item,
+            payload=payload,
             cleaned=cleaned,
             participant_id=person,
             actor_id=sender or person,
@@ -111,9 +113,8 @@ def read_messaging(
         )
         for key, body in item.items():
             tell = _TOLD.get(key)
-            event = tell(scene, body) if tell is not None and body is not None else None
-            if event is not None:
-                events.append(event)
+            if tell is not None and body is not None:
+                events.append(tell(scene, body))
     if not events:
         return Understood(_kept(channel, item, payload, parties, person), person)
     return Understood(tuple(events), person, _mid_of(events))
@@ -132,7 +133,8 @@ def _kept(
     kinds = {kind: True for key, kind in _KEPT.items() if item.get(key) is not None}
     if person is None:
         # A guest of a plugin has a `user_ref`, which names no conversation.
-        kinds |= {key: guest is not None for key in _TOLD if item.get(key) is not None}
+        known = guest is not None or _is_withheld(item.get("message_edit"))
+        kinds |= {key: known for key in _TOLD if item.get(key) is not None}
     return tuple(
         notice(
             channel,
@@ -155,6 +157,18 @@ def _participant(
     if recipient == page_id:
         return sender
     return recipient if echo else sender
+
+
+def _aside(scene: _Scene, kind: str, *, understood: bool) -> Notice:
+    """Keep what a known kind says in a way that changes nothing."""
+    return notice(
+        scene.channel,
+        scene.payload,
+        kind,
+        understood=understood,
+        participant_id=scene.participant_id,
+        timestamp=scene.timestamp,
+    )
 
 
 _ABOUT_A_MESSAGE = (Message, Edit, Unsend, Reaction, Read)
@@ -285,12 +299,12 @@ class _Edit(Struct):
     num_edit: Any = 1
 
 
-def _message_edit(scene: _Scene, body: Any) -> Edit | None:
+def _message_edit(scene: _Scene, body: Any) -> Edit | Notice:
     told = msgspec.convert(body, _Edit)
     mid = _named(mid_text(scene.channel.platform, told.mid))
     num_edit = whole(told.num_edit)
     if num_edit is None or not 1 <= num_edit <= _MAX_EDITS:
-        return None
+        return _aside(scene, "message_edit", understood=_is_withheld(body))
     return Edit(
         platform=scene.channel.platform,
         page_id=scene.channel.page_id,
@@ -303,6 +317,11 @@ def _message_edit(scene: _Scene, body: Any) -> Edit | None:
     )
 
 
+def _is_withheld(edit: Any) -> bool:
+    """Whether this is how Instagram announces a message it does not show: as its edit number 0."""
+    return isinstance(edit, dict) and whole(edit.get("num_edit")) == 0
+
+
 class _Reaction(Struct):
     mid: Id = None
     action: str | None = None
@@ -310,11 +329,11 @@ class _Reaction(Struct):
     emoji: str | None = None
 
 
-def _reaction(scene: _Scene, body: Any) -> Reaction | None:
+def _reaction(scene: _Scene, body: Any) -> Reaction | Notice:
     told = msgspec.convert(body, _Reaction)
     mid = _named(mid_text(scene.channel.platform, told.mid))
     if told.action not in {"react", "unreact"}:
-        return None
+        return _aside(scene, "reaction", understood=False)
     return Reaction(
         platform=scene.channel.platform,
         page_id=scene.channel.page_id,
@@ -374,7 +393,7 @@ def _watermark(scene: _Scene, value: Any) -> int:
     return not_ahead(ms, scene.channel.received_ms)
 
 
-_TOLD: dict[str, Callable[[_Scene, Any], Event | None]] = {
+_TOLD: dict[str, Callable[[_Scene, Any], Event]] = {
     "message": _message,
     "message_edit": _message_edit,
     "postback": _postback,
@@ -382,7 +401,7 @@ _TOLD: dict[str, Callable[[_Scene, Any], Event | None]] = {
     "read": _read,
     "delivery": _delivery,
 }
-"""What changes a conversation, by its key in a messaging item. `None`: a saying we do not know."""
+"""What changes a conversation, by its key in a messaging item."""
 
 KINDS = frozenset({*_TOLD, *_KEPT})
 

@@ -10,8 +10,9 @@ from msgspec import Struct, field
 
 from shared import metrics
 from shared.ids import conversation_id
-from shared.store import queries
+from shared.store import erasing, queries
 from shared.store.database import Connection, Database
+from shared.store.privacy import insert_requests
 from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, columns
 
 _SQL = queries.load("queries.sql")
@@ -43,10 +44,13 @@ class Applied(Struct):
 async def apply(database: Database, batch: Batch, within: Within | None = None) -> Applied:
     """Join a batch into the tables in one transaction; `within` runs in it, before its COMMIT.
 
+    What concerns erased people is taken out of the batch.
+
     Raises what Postgres raised: `database.is_transient` tells trouble that passes from data it
     refuses. After trouble at COMMIT it is open whether the batch was written: write it again.
     """
     async with database.transaction() as connection:
+        await erasing.leave_out(connection, batch)
         applied = await _Writing(connection, batch).run()
         if within is not None:
             await within(connection)
@@ -62,6 +66,7 @@ class _Writing:
         self._kinds: dict[Key, set[str]] = {}
         self._conversations = dict(batch.conversations)
         self._recount: set[Key] = set()
+        self._written: set[Key] = set()
         self._gone: set[Key] = set()
         self._newly_gone: set[Key] = set()
         self._applied = Applied()
@@ -78,10 +83,14 @@ class _Writing:
         if self._batch.events:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
+        if self._newly_gone:
+            await self._forget_copies()
         if self._batch.raws:
             await self._write_raws()
         if self._batch.dead:
             await insert_dead_letters(self._connection, self._batch.dead)
+        if self._batch.requests:
+            await insert_requests(self._connection, self._batch.requests)
         await self._write_changes()
         return self._applied
 
@@ -125,6 +134,7 @@ class _Writing:
 
     def _message_written(self, now: asyncpg.Record, old: MessageRow | None) -> None:
         page_id, mid, participant_id = now["page_id"], now["mid"], now["participant_id"]
+        self._written.add((page_id, mid))
         if now["deleted_ms"] is not None:
             self._gone.add((page_id, mid))
             if old is None or old.deleted_ms is None:
@@ -180,8 +190,8 @@ class _Writing:
         told = [row for row in rows if row.thread_id is not None]
         before = {}
         if told:
-            arrays = [row.page_id for row in told], [row.participant_id for row in told]
-            for record in await self._connection.fetch(_SQL["conversations_before"], *arrays):
+            ids = [conversation_id(row.page_id, row.participant_id) for row in told]
+            for record in await self._connection.fetch(_SQL["conversations_before"], ids):
                 before[record["page_id"], record["participant_id"]] = record
         written = await self._connection.fetch(
             _SQL["upsert_conversations"],
@@ -196,7 +206,10 @@ class _Writing:
         if self._recount:
             keys = sorted(self._recount)
             await self._connection.execute(
-                _SQL["recount_conversations"], [key[0] for key in keys], [key[1] for key in keys]
+                _SQL["recount_conversations"],
+                [key[0] for key in keys],
+                [key[1] for key in keys],
+                [conversation_id(*key) for key in keys],
             )
 
     def _conversation_written(self, now: asyncpg.Record, before: dict[Key, asyncpg.Record]) -> None:
@@ -227,12 +240,14 @@ class _Writing:
         ):
             self._touch((record["page_id"], record["participant_id"]), "tag")
 
-    async def _write_raws(self) -> None:
-        if self._newly_gone:
-            keys = sorted(self._newly_gone)
+    async def _forget_copies(self) -> None:
+        keys = sorted(self._newly_gone)
+        for statement in ("forget_raw_events", "forget_dead_letters"):
             await self._connection.execute(
-                _SQL["forget_raw_events"], [key[0] for key in keys], [key[1] for key in keys]
+                _SQL[statement], [key[0] for key in keys], [key[1] for key in keys]
             )
+
+    async def _write_raws(self) -> None:
         rows = list(self._batch.raws.values())
         for row in rows:
             if row.mid is not None and (row.page_id, row.mid) in self._gone and not row.is_unsend:
@@ -241,7 +256,24 @@ class _Writing:
         since = datetime.fromtimestamp(oldest / 1000, UTC) - _REDELIVERY
         arrays = columns(rows)[:7]
         arrays[1] = tuple(UUID(bytes=identity) for identity in arrays[1])
-        await self._connection.execute(_SQL["insert_raw_events"], *arrays, since)
+        kept = await self._connection.fetch(_SQL["insert_raw_events"], *arrays, since)
+        new = [self._batch.raws[row["identity"].bytes] for row in kept]
+        # A message we wrote is ours until the end. One that an item told nothing new of (an old
+        # edit) is not: whoever marks it as unsent right now would not see the item, nor we that.
+        if others := [
+            row
+            for row in new
+            if row.mid is not None
+            and not row.is_unsend
+            and (row.page_id, row.mid) not in self._written
+        ]:
+            await self._connection.execute(
+                _SQL["forget_new_raw_events"],
+                [UUID(bytes=row.identity) for row in others],
+                [row.page_id for row in others],
+                [row.mid for row in others],
+                since,
+            )
 
     async def _write_changes(self) -> None:
         for (page_id, participant_id), kinds in sorted(self._kinds.items()):
@@ -270,8 +302,12 @@ _VISIBLE = {
 }
 
 
-async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Keep what could not become rows; the same bytes for the same reason are kept once."""
-    await connection.execute(_SQL["insert_dead_letters"], *columns([*letters]))
+async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> list[int]:
+    """Keep what could not become rows; the same bytes for the same reason are kept once.
+
+    Return the ids of those that were not open already.
+    """
+    opened = await connection.fetch(_SQL["insert_dead_letters"], *columns([*letters]))
     for letter in letters:
         metrics.dead_letters.labels(letter.reason).inc()
+    return [row["id"] for row in opened]

@@ -38,11 +38,12 @@ class SetAside(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class HistoryEnd(Struct, frozen=True, kw_only=True):
-    """Graph shows nothing of these conversations that is not stored."""
+class History(Struct, frozen=True, kw_only=True):
+    """Graph shows nothing of a conversation that is not stored, or (not `complete`) it may."""
 
     page_id: str
-    participant_ids: tuple[str, ...]
+    participant_id: str
+    complete: bool
 
 
 class Link(Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ class Proven(Struct, frozen=True, kw_only=True):
     as_of_ms: int
 
 
-Mark: TypeAlias = Advance | SetAside | HistoryEnd | Link | PersonAsked | Finding | Repaired | Proven
+Mark: TypeAlias = Advance | SetAside | History | Link | PersonAsked | Finding | Repaired | Proven
 
 
 async def keep(connection: Connection, run_id: UUID, page_id: str, mark: Mark) -> None:
@@ -103,8 +104,10 @@ async def keep(connection: Connection, run_id: UUID, page_id: str, mark: Mark) -
         case Link():
             await connection.execute(_SQL["link_instagram"], page_id, mark.instagram_id)
             await connection.execute(_SQL["refresh_last_synced"], page_id)
-        case HistoryEnd():
-            await connection.execute(_SQL["end_histories"], mark.page_id, mark.participant_ids)
+        case History():
+            await connection.execute(
+                _SQL["set_history"], mark.page_id, mark.participant_id, mark.complete
+            )
         case PersonAsked():
             at = datetime.now(UTC) if mark.as_of_ms is None else _time(mark.as_of_ms)
             await people.asked(connection, mark.matter, mark.page_id, mark.participant_id, at)

@@ -38,9 +38,9 @@ update facebook_pages p set last_synced_at = (
 )
 where p.facebook_page_id = $1;
 
--- name: end_histories
-update conversations set history_complete = true
-where page_id = $1 and participant_id = any($2::text[]) and not history_complete;
+-- name: set_history
+update conversations set history_complete = $3
+where page_id = $1 and participant_id = $2 and history_complete <> $3;
 
 -- name: known_conversations
 -- When each conversation was last stored whole, and by a reply of when.

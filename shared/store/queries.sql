@@ -1,7 +1,7 @@
 -- Every statement by name. Rows come as one array a column (unnest), sorted by key, so that two
 -- writers never wait for each other in a circle; the `like` statements of one row shape keep the
--- field order of rows.py. Lookups are written as lateral joins, so that no plan made on a small
--- table can turn them into scans of a large one.
+-- field order of rows.py. Plans are made once, on tables that may be empty then, and kept: lookups
+-- are lateral joins, and conversations are found by `id`, which only one index knows.
 
 -- name: stored_messages
 -- Those of the messages given that are stored already, in the shape of MessageRow; attachments
@@ -159,13 +159,9 @@ returning page_id, mid, participant_id;
 
 -- name: conversations_before
 -- What Graph told of conversations so far, for those it tells of now.
-select new.page_id, new.participant_id, c.thread_id, c.participant_name, c.updated_ms
-from unnest($1::text[], $2::text[]) as new (page_id, participant_id)
-cross join lateral (
-    select * from conversations c
-    where c.page_id = new.page_id collate "C" and c.participant_id = new.participant_id collate "C"
-    offset 0
-) c;
+select c.page_id, c.participant_id, c.thread_id, c.participant_name, c.updated_ms
+from unnest($1::uuid[]) as new (id)
+cross join lateral (select * from conversations c where c.id = new.id offset 0) c;
 
 -- name: upsert_conversations
 -- Joins conversations by ConversationRow.join, leaving out those that would not change; a row
@@ -188,11 +184,7 @@ from unnest(
     updated_as_of_ms, last_sent_ms, last_mid, last_in_ms, last_out_ms, read_event_ms,
     delivered_watermark_ms, id, must
 )
-left join lateral (
-    select * from conversations c
-    where c.page_id = new.page_id collate "C" and c.participant_id = new.participant_id collate "C"
-    offset 0
-) known on true
+left join lateral (select * from conversations c where c.id = new.id offset 0) known on true
 where new.must or known.page_id is null or not (
     (new.thread_id is null or coalesce(known.thread_id <= new.thread_id collate "C", false))
     and (
@@ -271,7 +263,7 @@ update conversations as c set
     last_out_ms = now.last_out_ms, read_mid_ms = now.read_mid_ms
 from (
     select
-        k.page_id, k.participant_id, last.sent_ms as last_sent_ms, last.mid as last_mid,
+        k.id, last.sent_ms as last_sent_ms, last.mid as last_mid,
         (
             select max(m.sent_ms) from messages m
             where m.page_id = k.page_id collate "C"
@@ -287,7 +279,7 @@ from (
             where m.page_id = k.page_id collate "C"
                 and m.participant_id = k.participant_id collate "C" and m.read_ms is not null
         ) as read_mid_ms
-    from unnest($1::text[], $2::text[]) as k (page_id, participant_id)
+    from unnest($1::text[], $2::text[], $3::uuid[]) as k (page_id, participant_id, id)
     left join lateral (
         select m.sent_ms, m.mid from messages m
         where m.page_id = k.page_id collate "C"
@@ -296,7 +288,7 @@ from (
         limit 1
     ) last on true
 ) now
-where c.page_id = now.page_id collate "C" and c.participant_id = now.participant_id collate "C"
+where c.id = now.id
     and (c.last_sent_ms, c.last_mid, c.last_in_ms, c.last_out_ms, c.read_mid_ms)
     is distinct from
     (now.last_sent_ms, now.last_mid, now.last_in_ms, now.last_out_ms, now.read_mid_ms)
@@ -357,7 +349,23 @@ from unnest(
 where not exists (
     select from raw_events r
     where r.identity = new.identity and r.received_at > $8::timestamptz
-);
+)
+returning identity;
+
+-- name: forget_new_raw_events
+-- If another transaction is about to commit a message's unsend, that is waited for.
+with about as (
+    select new.identity, m.deleted_ms
+    from unnest($1::uuid[], $2::text[], $3::text[]) as new (identity, page_id, mid)
+    join messages m
+        on m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
+    order by m.page_id, m.mid
+    for share of m
+)
+update raw_events r set bytes = null
+from about
+where about.deleted_ms is not null
+    and r.identity = about.identity and r.received_at > $4::timestamptz;
 
 -- name: forget_raw_events
 -- An unsent message's content goes from the raw copies too.
@@ -365,6 +373,13 @@ update raw_events r set bytes = null
 from unnest($1::text[], $2::text[]) as gone (page_id, mid)
 where r.page_id = gone.page_id collate "C" and r.mid = gone.mid collate "C"
     and r.bytes is not null;
+
+-- name: forget_dead_letters
+-- Nor does it stay in a letter, retried or not. Some bodies name a message without its `m_`.
+delete from dead_letters d
+using unnest($1::text[], $2::text[]) as gone (page_id, mid)
+where d.page_id = gone.page_id collate "C"
+    and position(convert_to(regexp_replace(gone.mid, '^m_', ''), 'UTF8') in d.bytes) > 0;
 
 -- name: insert_dead_letters
 -- A letter that is retried and fails again is open again; one that is open, or was discarded,
@@ -387,7 +402,8 @@ on conflict (digest) do update set
     tries = old.tries + 1,
     resolved_at = null,
     resolution = null
-where old.resolution in ('retrying', 'retried');
+where old.resolution in ('retrying', 'retried')
+returning id;
 
 -- name: insert_changes
 insert into changes (page_id, participant_id, conversation_id, kinds)

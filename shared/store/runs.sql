@@ -44,22 +44,23 @@ on conflict do nothing;
 
 -- name: join_run
 -- Whoever joins brings their rank, an earlier beginning, and a whole walk where it has not begun.
+-- A run that waits goes on at once for people, and for anybody once its Page is active again; what
+-- Facebook has closed stays closed in the budget.
 update sync_runs r set
     priority = least(r.priority, $2),
     since = case when $3::timestamptz is null then r.since else least(r.since, $3) end,
     mode = case when $4 then 'full' else r.mode end,
-    (status, error, error_code) = (
-        select
-            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
-                and p.access_token is not null then 'queued' else r.status end,
-            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
-                and p.access_token is not null then null else r.error end,
-            case when r.status = 'interrupted' and r.resume_at is null and p.is_active
-                and p.access_token is not null then null else r.error_code end
-        from facebook_pages p
-        where p.facebook_page_id = r.page_id
-    )
-where r.id = $1;
+    status = case when goes_on then 'queued' else r.status end,
+    resume_at = case when goes_on then null else r.resume_at end,
+    error = case when goes_on then null else r.error end,
+    error_code = case when goes_on then null else r.error_code end
+from facebook_pages p,
+    lateral (
+        select r0.status = 'interrupted' and p.is_active and p.access_token is not null
+            and (r0.resume_at is null or $2 = 0) as goes_on
+        from sync_runs r0 where r0.id = $1
+    ) waiting
+where r.id = $1 and p.facebook_page_id = r.page_id;
 
 -- name: active_pages
 select facebook_page_id from facebook_pages where status in ('active', 'parked')

@@ -1,11 +1,13 @@
 """Both pages in a real Chromium, over a whole Pagewire of its own and a simulated Facebook.
 
-All tests share one world; each uses a Page of it, or looks only at what it made itself.
+All tests share one world; each looks only at what it made itself. World and browser live as long
+as the session, so the tests that use them run in the session's event loop.
 """
 
 import asyncio
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 from deploy.local import ports
 from deploy.simulator import Config, Simulator
 from deploy.simulator.truth import Conversation
-from tests.stack import SECRET, VERIFY_TOKEN, Stack, running
+from tests.stack import ROOT, SECRET, VERIFY_TOKEN, Stack, running
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -36,13 +38,6 @@ DESK = {"width": 1400, "height": 900}
 PHONE = {"width": 390, "height": 800}
 
 Visit: TypeAlias = Callable[..., Awaitable[Page]]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser and the world live as long as the session, and so does their event loop."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @dataclass
@@ -106,6 +101,7 @@ async def world(
         redis_server,
         tmp_path_factory.mktemp("logs"),
         graph=ports.url("127.0.0.1", port),
+        SYNC_SLICE="10",  # so that a sync takes several calls
     )
     config = Config(
         port=port,
@@ -136,9 +132,8 @@ async def world(
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, or the machine's own Chrome."""
-    program = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+    names = ("chromium", "google-chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("there is no Chromium: apt-get install chromium")
     async with async_playwright() as playwright:
@@ -193,3 +188,16 @@ async def until(look: Callable[[], Awaitable[T]], fits: Callable[[T], bool]) -> 
         while not fits(seen := await look()):
             await asyncio.sleep(0.02)
     return seen
+
+
+@pytest.fixture(scope="session")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `deploy/vendor` with its packages, each checked against the lock."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no Node with npm here")
+    nothing_installed = shutil.ignore_patterns("node_modules")
+    copy = tmp_path_factory.mktemp("node") / "vendor"
+    shutil.copytree(ROOT / "deploy" / "vendor", copy, ignore=nothing_installed)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run(command, cwd=copy, check=True, capture_output=True)
+    return copy

@@ -26,24 +26,28 @@ async def test_two_calls_a_second_and_no_third(redis):
     assert await budget.take({"1": 5}, CRON) == {"1": Grant(1)}
     refused = (await budget.take({"1": 1}, CRON))["1"]
     assert refused.calls == 0
-    assert 0.8 < refused.wait <= 1.05
+    assert 0.8 < refused.wait <= 1.1
 
 
 async def test_any_sliding_second_holds_no_more_than_the_limit(redis):
-    budget, times = Budget(redis, 3), []
+    budget, granted = Budget(redis, 3), []
     ends = time.monotonic() + 3.3
 
     async def worker() -> None:
         while time.monotonic() < ends:
+            before = time.monotonic()
             grant = (await budget.take({"1": 1}, CRON))["1"]
             if grant.calls:
-                times.append(time.monotonic())
+                granted.append((before, time.monotonic()))
             await asyncio.sleep(grant.wait)
 
     await asyncio.gather(*(worker() for _ in range(5)))
-    times.sort()
-    assert len(times) >= 9
-    assert all(later - sooner > 1 for sooner, later in zip(times, times[3:], strict=False))
+    granted.sort()
+    assert len(granted) >= 6
+    # A call was granted somewhere between its two times: this is the least that must hold.
+    assert all(
+        later[1] - sooner[0] > 1 for sooner, later in zip(granted, granted[3:], strict=False)
+    )
 
 
 async def test_zero_means_no_limit_a_second(redis):
@@ -53,7 +57,7 @@ async def test_zero_means_no_limit_a_second(redis):
 async def test_half_a_call_a_second_is_one_in_two_seconds(redis):
     budget = Budget(redis, 0.5)
     assert (await budget.take({"1": 2}, CRON))["1"] == Grant(1)
-    assert 1.9 < (await budget.take({"1": 1}, CRON))["1"].wait <= 2.1
+    assert 1.9 < (await budget.take({"1": 1}, CRON))["1"].wait <= 2.2
 
 
 async def test_a_page_out_of_budget_costs_the_others_nothing(redis):
@@ -123,7 +127,7 @@ async def test_people_come_before_cron_and_cron_before_history(redis):
     await budget.take({"1": 1}, HISTORY)
     for priority in (HISTORY, CRON, PEOPLE):
         assert (await budget.take({"1": 1}, priority))["1"].calls == 0
-    await asyncio.sleep(1.06)
+    await asyncio.sleep(1.11)
     assert (await budget.take({"1": 1}, HISTORY))["1"].calls == 0
     assert (await budget.take({"1": 1}, CRON))["1"].calls == 0
     assert (await budget.take({"1": 1}, PEOPLE))["1"].calls == 1

@@ -186,6 +186,15 @@ def test_a_taken_port_is_named_with_the_setting_to_change(launch):
     assert f"INGRESS_PORT={port + 1} make run" in run.screen
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_another_user_is_named(checkout: Path, launch):
+    (checkout / ".pagewire").mkdir(mode=0o500)
+    run = launch()
+    assert run.ends() == 1
+    assert "belongs to another user" in run.screen
+    assert "Traceback" not in run.screen
+
+
 def test_every_unusable_setting_is_named_and_nothing_is_started(launch):
     run = launch(DATABASE_URL="mysql://nobody:hidden@nowhere", SYNC_INTERVAL="soon")
     assert run.ends() == 1

@@ -257,14 +257,20 @@ def test_a_server_that_cannot_start_says_what_it_said(home: Path):
 
 
 @as_root
-async def test_under_a_private_folder_postgres_keeps_its_data_where_it_can_reach(home: Path):
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+async def test_under_a_private_folder_postgres_keeps_its_data_where_it_can_reach(
+    home: Path, umask: int
+):
     private = home / "private"
     private.mkdir(mode=0o700)
-    with (
-        servers.postgres_server(private, durable=False) as server,
-        servers._running(server.program),
-    ):
-        assert await _execute(server.url, "select 1") == 1
+    before = os.umask(umask)
+    try:
+        with contextlib.ExitStack() as running:
+            server = running.enter_context(servers.postgres_server(private, durable=False))
+            running.enter_context(servers._running(server.program))
+            assert await _execute(server.url, "select 1") == 1
+    finally:
+        os.umask(before)
     assert private not in server.data.parents
     assert private.stat().st_mode & 0o777 == 0o700
     shutil.rmtree(server.data.parent)

@@ -44,7 +44,7 @@ signal.signal(signal.SIGTERM, goodbye)
 def script(tmp_path: Path) -> Callable[..., Program]:
     """A program that prepares, writes its pid to a file of its own name, and goes on."""
 
-    def make(name: str, *, prepare: str = "", go_on: str = WAIT, grace: float = 2.0) -> Program:
+    def make(name: str, *, prepare: str = "", go_on: str = WAIT, grace: float = 1.0) -> Program:
         return Program(
             name=name,
             command=[sys.executable, "-c", prepare + WRITE_PID + go_on, tmp_path / name],
@@ -128,3 +128,16 @@ async def test_a_program_that_never_answers_is_given_up(script, pids):
         async with Supervisor(lambda _: None) as supervisor:
             await supervisor.start(mute)
     assert command_line(pids("mute")[0]) == ""
+
+
+async def test_a_program_that_cannot_be_started_again_is_tried_again(script, pids, tmp_path):
+    said: list[str] = []
+    (tmp_path / "logs").mkdir()
+    program = replace(script("one"), log=tmp_path / "logs" / "one.log")
+    async with Supervisor(said.append) as supervisor:
+        await supervisor.start(program)
+        (tmp_path / "logs").rename(tmp_path / "moved")
+        os.kill(pids("one")[0], signal.SIGKILL)
+        await _until(lambda: any("one cannot be started" in line for line in said))
+        (tmp_path / "moved").rename(tmp_path / "logs")
+        await _until(lambda: len(pids("one")) == 2)

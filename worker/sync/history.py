@@ -10,16 +10,20 @@ from functools import partial
 import msgspec
 from msgspec import Struct, field, structs
 
+from shared.errors import Unreadable as UnreadableBytes
 from shared.facebook import replies, requests
-from shared.facebook.errors import ObjectUnreadable, RestartWalk, Shrink, Verdict
+from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
 from shared.facebook.errors import SetAside as CannotList
 from shared.facebook.replies import Mailbox, Reply
 from shared.store import coverage
-from shared.store.coverage import HistoryEnd, OpenHistory
+from shared.store.coverage import OpenHistory
 from shared.store.database import Database
 from shared.store.runs import Taken
-from worker.sync.inquiry import Chunk, GoesInCircles, Question
-from worker.sync.walk import INNER_SLICE, RESTARTS, Loop, is_end, last_mid
+from worker.sync.inquiry import Chunk, Question
+from worker.sync.listings import INNER_SLICE, RESTARTS, Loop, is_end, last_mid
+
+MOST_LEFT_OUT = 10
+"""Conversations a run leaves out when Facebook refuses them: more are no accident."""
 
 
 class Thread(Struct, kw_only=True):
@@ -81,12 +85,15 @@ class History:
     async def _hear(self, thread: Thread, reply: Reply) -> Sequence[Chunk]:
         opened = thread.open
         mailbox = Mailbox(platform=opened.platform, page_id=opened.page_id, own=self._own)
-        told = replies.messages(reply, mailbox, opened.participant_id)
+        try:
+            told = replies.messages(reply, mailbox, opened.participant_id)
+        except UnreadableBytes:
+            return self._leave_out(thread)
         chunk = Chunk(events=[*told.found], rejected=told.rejected)
         if is_end(told, opened.platform):
             self._end(thread, chunk)
         elif thread.loop.closes(last_mid(told)):
-            raise GoesInCircles
+            return self._leave_out(thread)
         thread.after = told.after
         self._place.limit = min(INNER_SLICE, self._place.limit + max(1, self._place.limit // 8))
         chunk.place = self._encoded()
@@ -104,18 +111,29 @@ class History:
                 # Gone, or behind Instagram's wall: there is no more to be had.
                 self._end(thread, chunk)
             case CannotList() | RestartWalk():
-                self._place.begun.remove(thread)
-                self._place.left_out.append(thread.open.participant_id)
+                return self._leave_out(thread)
+            case Broken() if len(self._place.left_out) < MOST_LEFT_OUT:
+                return self._leave_out(thread)
             case _:
                 return None
         chunk.place = self._encoded()
         return [chunk]
 
+    def _leave_out(self, thread: Thread) -> Sequence[Chunk]:
+        """Leave a conversation open, so that its trouble does not stop the others."""
+        self._place.begun.remove(thread)
+        self._place.left_out.append(thread.open.participant_id)
+        return [Chunk(place=self._encoded())]
+
     def _end(self, thread: Thread, chunk: Chunk) -> None:
         self._place.begun.remove(thread)
         self._ended.append(thread.open.participant_id)
         chunk.marks.append(
-            HistoryEnd(page_id=thread.open.page_id, participant_ids=(thread.open.participant_id,))
+            coverage.History(
+                page_id=thread.open.page_id,
+                participant_id=thread.open.participant_id,
+                complete=True,
+            )
         )
 
     def _encoded(self) -> bytes:

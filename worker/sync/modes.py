@@ -13,10 +13,11 @@ from shared.store.runs import Mode, Taken
 from worker.sync import verify
 from worker.sync.history import History
 from worker.sync.inquiry import Inquiry
+from worker.sync.listings import Place
 from worker.sync.people import LABELS, AboutPeople, Labels, Names
 from worker.sync.planning import plan
 from worker.sync.verify import Verify
-from worker.sync.walk import Place, Walk
+from worker.sync.walk import Walk
 
 CLOSED = timedelta(days=1)
 """For so long a Page's labels are left alone after they were found closed."""
@@ -75,6 +76,7 @@ class SyncModes:
     async def _verify(self, run: Taken) -> Verify:
         limit = self._settings.sync_slice
         begun = _place(run.place) or verify.place(
+            await coverage.points(self._database, run.page_id),
             instagram=run.instagram_id is not None,
             deep=run.options.get("deep", False),
             limit=limit,

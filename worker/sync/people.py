@@ -8,9 +8,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
+from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Event, Label, Thread
 from shared.facebook import replies, requests
-from shared.facebook.errors import LabelsOff, ObjectUnreadable, RestartWalk, SetAside, Verdict
+from shared.facebook.errors import (
+    Broken,
+    LabelsOff,
+    ObjectUnreadable,
+    RestartWalk,
+    SetAside,
+    Verdict,
+)
 from shared.facebook.replies import Reply
 from shared.facebook.requests import Request
 from shared.store import coverage, people
@@ -22,6 +30,14 @@ from worker.sync.inquiry import Chunk, Question
 
 LABELS = "labels"
 """The folder under which a Page's labels are set aside."""
+
+
+NOWHERE = b"{}"
+"""The place of a sync whose progress lies in the rows of the people it asked about."""
+
+
+MOST_REFUSED = 10
+"""People a step passes over when Facebook refuses them: more are no accident."""
 
 
 class Subject(Protocol):
@@ -107,6 +123,7 @@ class AboutPeople:
         self._page_ids = [known for known in (run.page_id, run.instagram_id) if known]
         self._asked: list[str] = []
         self._is_closed = False
+        self._refused = 0
 
     async def questions(self, most: int, _slots: int, /) -> list[Question]:
         if self._is_closed:
@@ -124,7 +141,10 @@ class AboutPeople:
         ]
 
     async def _hear(self, person: Person, reply: Reply) -> Sequence[Chunk]:
-        events = await self._subject.read(person, reply)
+        try:
+            events = await self._subject.read(person, reply)
+        except UnreadableBytes:
+            events = []
         if events is None:
             return []
         return [self._done(person, events, reply.as_of_ms)]
@@ -134,7 +154,10 @@ class AboutPeople:
             case LabelsOff():
                 self._is_closed = True
                 mark = coverage.SetAside(platform="messenger", folder=LABELS, reason=verdict.reason)
-                return [Chunk(marks=[mark], place=b"{}")]
+                return [Chunk(marks=[mark], place=NOWHERE)]
+            case Broken() if self._refused < MOST_REFUSED:
+                self._refused += 1
+                return [self._done(person, [], None)]
             case ObjectUnreadable() | RestartWalk() | SetAside():
                 return [self._done(person, [], None)]
             case _:
@@ -149,4 +172,4 @@ class AboutPeople:
             participant_id=person.participant_id,
             as_of_ms=as_of_ms,
         )
-        return Chunk(events=events, marks=[mark], place=b"{}")
+        return Chunk(events=events, marks=[mark], place=NOWHERE)

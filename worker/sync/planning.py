@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from shared.events import Platform
-from shared.facebook.requests import INSTAGRAM_MESSAGES
 from shared.store.coverage import Point
 from shared.store.runs import Mode
-from worker.sync.walk import Listing, Place
+from worker.sync.listings import Listing, Place
 
 FOLDERS = ("page_done", "other", "pending", "spam")
 """Messenger's folders beside the inbox; what is moved there tells no webhook.
@@ -48,7 +47,7 @@ def plan(
                 stop_ms=None if mode == "full" else bound,
                 inner_ms=bound,
                 limit=limit,
-                nested=min(nested, INSTAGRAM_MESSAGES) if platform == "instagram" else nested,
+                nested=nested,
             )
         )
     return Place(linked=instagram or mode != "full", listings=planned)

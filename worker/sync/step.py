@@ -7,11 +7,12 @@ each run is kept with what was stored, so the next step, here or elsewhere, goes
 """
 
 import asyncio
+import logging
 import math
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID, uuid4
@@ -41,7 +42,7 @@ SLOTS = 20_000
 STEP = 20.0
 """Seconds after which a step asks nothing more; an answer under way may take thirty."""
 
-PACE = 1.1
+PACE = 1.15
 """A wait of a second is the rhythm of a Page's calls and is waited out here: the way through the
 queue would take as long. Anything longer ends the step."""
 
@@ -98,16 +99,22 @@ async def _held(database: Database, lease: UUID) -> AsyncIterator[None]:
         yield
     finally:
         extending.cancel()
-        with suppress(Unavailable, OSError, TimeoutError):
+        try:
             async with asyncio.timeout(2):
                 await runs.release(database, lease)
+        except Exception as error:
+            # It ends by itself; and what went wrong before is what must be heard.
+            _log.warning("lease_not_given_back", error=type(error).__name__)
 
 
 async def _extend(database: Database, lease: UUID) -> None:
     while True:
         await asyncio.sleep(runs.LEASE / timedelta(seconds=3))
-        with suppress(Unavailable, OSError, TimeoutError):
+        try:
             await runs.extend(database, lease)
+        except Exception as error:
+            # The step finds out when it writes; until then the lease may still hold.
+            _log.warning("lease_not_extended", error=type(error).__name__)
 
 
 class _Active:
@@ -388,7 +395,8 @@ class _Step:
 
     def _say(self, event: str, active: _Active, verdict: Verdict | None) -> None:
         run = active.run
-        _log.info(
+        _log.log(
+            logging.WARNING if event in {"page_parked", "sync_failed"} else logging.INFO,
             event,
             run=str(run.id),
             page=run.page_id,

@@ -5,26 +5,37 @@ all of them; with `repair`, what is missing is then fetched, that and nothing el
 and Graph does not list is no fault, and what it lists but hides is not missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from shared.events import Message, Thread
 from shared.facebook import replies, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
 from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
-from shared.store import coverage
-from shared.store.coverage import Finding, Level, Mark, Proven, Repaired
+from shared.store import coverage, erasing
+from shared.store.coverage import Finding, Level, Mark, Point, Proven, Repaired
 from shared.store.database import Database
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk, GoesInCircles, Question
+from worker.sync.listings import (
+    INNER_SLICE,
+    Inner,
+    Listing,
+    Listings,
+    Place,
+    is_end,
+    last_mid,
+)
 from worker.sync.planning import listings
-from worker.sync.walk import INNER_SLICE, Inner, Listing, Listings, Place, is_end, last_mid
 
 _TO_THE_END, _NO_DEEPER = 0, 2**62
 
 
-def place(*, instagram: bool, deep: bool, limit: int, nested: int) -> Place:
-    """Return where a verification begins."""
+def place(
+    points: Iterable[Point], *, instagram: bool, deep: bool, limit: int, nested: int
+) -> Place:
+    """Return where a verification begins; what cannot be listed cannot be compared."""
+    closed = {(point.platform, point.folder) for point in points if point.set_aside}
     return Place(
         linked=True,
         listings=[
@@ -36,6 +47,7 @@ def place(*, instagram: bool, deep: bool, limit: int, nested: int) -> Place:
                 nested=nested,
             )
             for platform, folder in listings(instagram=instagram)
+            if (platform, folder) not in closed
         ],
     )
 
@@ -70,8 +82,11 @@ class Verify(Listings):
         # content is a minute before the reply.
         settled = [one for one in told.found if one.updated_ms <= one.thread.as_of_ms]
         people = [one.thread.participant_id for one in settled]
+        erased = await erasing.erased_among(self._database, mailbox.page_id, people)
         missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
         for one in told.found:
+            if one.thread.participant_id in erased:
+                continue
             if one.thread.participant_id in missing:
                 chunk.marks.append(self._find(one.thread, ""))
                 continue
@@ -109,14 +124,14 @@ class Verify(Listings):
         self._found[thread.thread_id, mid] = finding
         return finding
 
-    def _at_end(self, _: Listing, chunk: Chunk, /) -> None:
+    def _take_end(self, _: Listing, chunk: Chunk, /) -> None:
         if all(other.done for other in self._place.listings):
             self._prove(chunk)
 
     def _prove(self, chunk: Chunk) -> None:
         """Say that the Page is complete, as of the beginning, when nothing is missing any more."""
-        started = [listing.started_ms for listing in self._place.listings if listing.started_ms]
-        if not self._found and started:
+        started = [listing.started_ms or 0 for listing in self._place.listings]
+        if not self._found and not self._place.given_up and all(started):
             chunk.marks.append(Proven(level=self._level, as_of_ms=min(started)))
 
     def _ask_missing(self, missing: Finding) -> Question:

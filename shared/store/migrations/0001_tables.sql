@@ -88,7 +88,9 @@ create table messages (
     primary key (page_id, mid)
 );
 
-create index messages_thread on messages (page_id, participant_id, sent_ms desc, mid desc);
+-- The person first: an index that began with the Page would be taken for the lookup of a message by
+-- its key as long as the table has no statistics, and all of the Page's messages be read each time.
+create index messages_thread on messages (participant_id, page_id, sent_ms desc);
 create index messages_read on messages (page_id, participant_id) where read_ms is not null;
 
 create table reactions (
@@ -135,7 +137,7 @@ create table events (
     primary key (page_id, event_key)
 );
 
-create index events_person on events (page_id, participant_id);
+create index events_person on events (participant_id, page_id);
 
 -- One row an item, as it came. Partitions by day are made ahead by keep_raw_partitions(); the
 -- default one catches what a late clock would otherwise lose.
@@ -150,7 +152,7 @@ create table raw_events (
 ) partition by range (received_at);
 
 create index raw_events_identity on raw_events (identity);
-create index raw_events_person on raw_events (page_id, participant_id);
+create index raw_events_person on raw_events (participant_id, page_id);
 create index raw_events_mid on raw_events (page_id, mid) where mid is not null;
 create table raw_events_default partition of raw_events default;
 

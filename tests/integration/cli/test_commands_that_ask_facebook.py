@@ -55,6 +55,8 @@ async def test_a_graph_that_is_away_is_said_to_be(
     monkeypatch.setenv("GRAPH_API_URL", "http://127.0.0.1:1")
     ended = await run("page", "import", "--user-token-file", "-", stdin="token")
     assert (ended.status, "Graph API does not answer" in ended.err) == (1, True)
+    assert "GRAPH_API_URL" in ended.err
+    assert "DATABASE_URL" not in ended.err
 
 
 async def test_a_page_is_subscribed_to_every_field_that_is_understood_beside_those_it_had(

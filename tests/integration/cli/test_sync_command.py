@@ -98,7 +98,7 @@ async def test_a_page_that_rests_is_said_to_rest(run: Command, store: Database) 
     await run("page", "pause", "1")
     ended = await run("sync", "1", "--wait")
     assert (ended.status, ended.out) == (1, "")
-    assert "One cannot be asked about" in ended.err
+    assert "One rests." in ended.err
     assert "pagewire page resume 1" in ended.err
 
 

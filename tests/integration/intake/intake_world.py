@@ -33,7 +33,7 @@ class Gate:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
-        self._ways: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
 
     async def open(self) -> None:
         self._flowing.set()
@@ -45,36 +45,32 @@ class Gate:
             self._server.close()
             self._server = None
         self.here.unlink(missing_ok=True)
-        ways = list(self._ways)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        self._flowing.set()
+        while self._ends:
+            for end in self._ends:
+                end.transport.abort()
+            await asyncio.sleep(0.001)
 
     def stall(self) -> None:
         self._flowing.clear()
 
     async def _way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._ways.add(task)
         there_reader, there_writer = await asyncio.open_unix_connection(self._there)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._carry(reader, there_writer))
-                tasks.create_task(self._carry(there_reader, writer))
-        except* (OSError, EOFError):
-            pass
-        finally:
-            self._ways.discard(task)
-            for end in (writer, there_writer):
-                end.transport.abort()
+        ends = {writer, there_writer}
+        self._ends |= ends
+        carrying = [self._carry(reader, there_writer), self._carry(there_reader, writer)]
+        await asyncio.gather(*carrying, return_exceptions=True)
+        self._ends -= ends
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 16):
-            await self._flowing.wait()
-            writer.write(data)
-            await writer.drain()
-        raise EOFError
+        try:
+            while data := await reader.read(1 << 16):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        finally:
+            # The other direction ends with this one.
+            writer.transport.abort()
 
 
 class Killable:
@@ -122,7 +118,7 @@ class World:
         self._running: asyncio.Task[None]
         self._seen = ("0-0", 0)
 
-    async def start(self, *, only: Half | None = None, **environ: str) -> None:
+    async def start(self, *, only: Half | None = "webhook", **environ: str) -> None:
         settings = {
             "DATABASE_URL": self.database,
             "REDIS_URL": self.redis_url,
@@ -197,7 +193,7 @@ class Gated(World):
         self.postgres_gate = Gate(f"{where}/.s.PGSQL.5432", folder / ".s.PGSQL.5432")
         self._folder = folder
 
-    async def start(self, *, only: Half | None = None, **environ: str) -> None:
+    async def start(self, *, only: Half | None = "webhook", **environ: str) -> None:
         gated = {
             "REDIS_URL": f"unix://{self.redis_gate.here}?db=0",
             "DATABASE_URL": f"{self.database.split('?')[0]}?host={self._folder}",

@@ -1,40 +1,98 @@
 """A worker's sync engine against Facebook's simulator, a real Postgres and a real Valkey."""
 
 import asyncio
+import base64
+import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
 
+from deploy.simulator.config import Config
 from deploy.simulator.simulator import Simulator
 from deploy.simulator.truth import Conversation, Message
 from deploy.simulator.updates import Update
 from shared import config, events
+from shared.cache import Cache
 from shared.config import Secret, Settings
 from shared.crypto import KeyRing
-from shared.facebook.limits import Priority
+from shared.facebook.client import connected
+from shared.facebook.limits import Budget, Priority
+from shared.redis import connect
 from shared.store import pages, runs
 from shared.store.applying import apply
 from shared.store.database import Database
 from shared.store.runs import Run
+from worker.effects import Effects
 from worker.merge import reduce
 from worker.outcome import Done, Snooze
+from worker.sync.asking import Graph
+from worker.sync.modes import SyncModes
 from worker.sync.step import Tools, take_step
+from worker.sync.storing import Storing
 
 
-def settings(**overrides: str) -> Settings:
-    environ = {name.upper(): value for name, value in overrides.items()}
-    return config.load(environ, wants=())
+@asynccontextmanager
+async def worker_tools(settings: Settings) -> AsyncIterator[Tools]:
+    """Build what a worker takes steps with."""
+    store = Database(settings.database_url.reveal(), writer=True, high=4)
+    redis = connect(settings.redis_url.reveal())
+    async with connected(
+        url=settings.graph_api_url,
+        version=settings.graph_api_version,
+        app_id=settings.facebook_app_id,
+        app_secret=settings.facebook_app_secrets[0],
+    ) as client:
+        try:
+            yield Tools(
+                database=store,
+                graph=Graph(client, Budget(redis, settings.graph_page_calls_per_second)),
+                keys=KeyRing(settings.token_encryption_keys),
+                storing=Storing(store, Effects(Cache(redis))),
+                modes=SyncModes(store, settings),
+            )
+        finally:
+            await redis.aclose()
+            await store.close()
+
+
+@asynccontextmanager
+async def opened(
+    database: str, redis_url: str, simulated: Config | None = None, **overrides: str
+) -> AsyncIterator["Desk"]:
+    """Open a desk with a simulator of its own, whose Pages are added."""
+    async with Simulator(simulated) as sim:
+        environ = {
+            "DATABASE_URL": database,
+            "REDIS_URL": redis_url,
+            "GRAPH_API_URL": sim.url,
+            "FACEBOOK_APP_ID": sim.config.app_id,
+            "FACEBOOK_APP_SECRET": sim.config.app_secret,
+            "TOKEN_ENCRYPTION_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+            "GRAPH_PAGE_CALLS_PER_SECOND": "0",
+        } | {name.upper(): value for name, value in overrides.items()}
+        async with worker_tools(config.load(environ, wants=())) as tools:
+            desk = Desk(sim=sim, environ=environ, tools=tools)
+            await desk.add_pages()
+            yield desk
 
 
 class Desk(Struct):
     """One deployment, driven by hand."""
 
     sim: Simulator
-    database: Database
+    environ: dict[str, str]
     tools: Tools
-    keys: KeyRing
+
+    @property
+    def database(self) -> Database:
+        return self.tools.database
+
+    @property
+    def keys(self) -> KeyRing:
+        return self.tools.keys
 
     async def add_pages(self) -> None:
         """Add every Page of the simulator, without its Instagram account."""

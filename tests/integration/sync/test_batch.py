@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -9,7 +10,7 @@ from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
 from shared.facebook.limits import Priority
 from shared.store import runs
-from tests.integration.sync.desk import Desk, settings
+from tests.integration.sync.desk import Desk
 from worker.sync import step as module
 
 SLICES = "/conversations$"
@@ -140,13 +141,9 @@ async def test_a_page_that_is_being_synced_already_is_joined_by_the_batch(desk):
 async def test_two_calls_a_second_are_kept_to_and_nobody_is_told_613(desk):
     simulated = Config(pages=3, conversations=12, messages=1, modes=Modes(page_calls_per_second=2))
     async with desk(simulated, sync_slice="3", graph_page_calls_per_second="2") as it:
-        started = time.monotonic()
         _, members = await sync_all(it)
-        took = time.monotonic() - started
         assert all(run.status == "complete" for _, run in members)
         assert it.sim.calls.list(code=613) == []
-        calls = max(len(it.sim.calls.list(page=page)) for page in it.sim.truth.pages)
-        assert took <= 1.15 * calls / 2 + 0.5
 
 
 async def test_usage_above_seventy_percent_slows_down_before_facebook_says_no(desk):
@@ -173,54 +170,50 @@ async def test_an_app_over_its_limit_stops_every_page_at_once(desk):
         assert all(run.status == "interrupted" for _, run in members)
 
 
-async def test_ten_changed_conversations_take_two_calls_and_no_time(desk):
+async def test_ten_changed_conversations_take_at_most_two_calls(desk):
     async with desk(Config(conversations=500, messages=1)) as it:
         page = it.only_page()
         await it.sync(page)
-        it.sim.modes.latency = 0.2
         it.sim.happen(page, conversations=10, webhook=False)
         it.sim.calls.clear()
         run = await it.sync(page)
         assert run.counts.updated == 10
-        calls = it.sim.calls.requests()
-        took = (run.finished_at - run.started_at).total_seconds()
-        assert calls <= 2
-        # Room for a busy machine; the benchmark holds it to 50 ms.
-        assert took <= calls * 0.2 + 0.3
+        assert it.sim.calls.requests() <= 2
 
 
-async def test_writing_a_slice_takes_no_time_from_asking_for_the_next(desk):
-    async with desk(Config(conversations=80, messages=10)) as it:
-        page = it.only_page()
-        it.sim.modes.latency = 0.2
-        written = 0.0
+async def test_the_next_slice_is_asked_for_while_one_is_written(desk):
+    async with desk(Config(conversations=30, messages=2), sync_slice="10") as it:
         write = it.tools.storing.write
 
-        async def slowly(*what):
-            nonlocal written
-            written += 0.15
-            await asyncio.sleep(0.15)
+        async def patiently(*what):
+            async with asyncio.timeout(10):
+                # Five listings are asked for at first; a sixth question is the next round's.
+                while len(it.sim.calls.list(SLICES)) <= 5:
+                    await asyncio.sleep(0.005)
             return await write(*what)
 
-        it.tools.storing.write = slowly
-        it.tools.modes._settings = settings(sync_slice="10", graph_page_calls_per_second="0")
-        run = await it.sync(page)
-        took = (run.finished_at - run.started_at).total_seconds()
-        assert took < written + 8 * 0.2 - 0.6
+        it.tools.storing.write = patiently
+        assert (await it.sync(it.only_page())).status == "complete"
 
 
-async def test_live_events_have_their_turn_between_answers(desk):
-    async with desk(Config(pages=10, conversations=20, messages=10)) as it:
-        longest = 0.0
+async def test_live_events_have_their_turn_between_any_two_transactions(desk):
+    async with desk(Config(pages=5, conversations=20, messages=10)) as it:
+        turns, seen = 0, [0]
+        write = it.tools.storing.write
+
+        async def counting(*what):
+            seen.append(turns)
+            return await write(*what)
 
         async def live() -> None:
-            nonlocal longest
+            nonlocal turns
             while True:
-                before = time.monotonic()
-                await asyncio.sleep(0.001)
-                longest = max(longest, time.monotonic() - before)
+                turns += 1
+                await asyncio.sleep(0)
 
-        watching = asyncio.create_task(live())
+        it.tools.storing.write = counting
+        living = asyncio.create_task(live())
         await sync_all(it)
-        watching.cancel()
-        assert longest < 0.3
+        living.cancel()
+        assert len(seen) > 20
+        assert all(later > sooner for sooner, later in pairwise(seen))

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import random
+import sys
 
 import pytest
 
@@ -367,3 +369,56 @@ async def test_what_a_holder_committed_before_it_died_is_told_of_by_the_next(des
         effects.follow = telling
         assert (await it.finish(run)).status == "complete"
         assert len(told[0]) == committed
+
+
+async def test_kill_9_in_the_middle_of_a_walk_and_of_its_history_loses_nothing(desk):
+    async with desk(Config(conversations=60, messages=60), sync_slice="6") as it:
+        # Slow enough to be killed in the middle, wherever that is.
+        it.sim.modes.latency = 0.05
+        for mode, path in (("full", SLICES), ("history", "/messages$")):
+            run = await it.request(it.only_page(), mode)
+            for _ in range(2):
+                asked = len(it.sim.calls.list(path))
+                stepper = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-m", "tests.integration.sync.stepper", str(run.id)),
+                    env=os.environ | it.environ,
+                )
+                async with asyncio.timeout(20):
+                    while len(it.sim.calls.list(path)) < asked + 7 and stepper.returncode is None:
+                        await asyncio.sleep(0.01)
+                stepper.kill()
+                await stepper.wait()
+                assert (await runs.find(it.database, run.id)).status == "running"
+                await it.value(
+                    "update sync_runs set lease_until = now() where lease_id is not null"
+                )
+            assert (await it.finish(run)).status == "complete"
+        assert await it.stored_mids() == it.true_mids()
+
+
+@pytest.mark.parametrize("error", ["2500", "100"])
+async def test_one_conversation_that_cannot_be_read_does_not_stop_the_others(desk, error):
+    async with desk(Config(conversations=6, messages=40)) as it:
+        page = it.only_page()
+        await it.sync(page)
+        await it.history(page)
+        it.sim.happen(page, conversations=3, count=40, webhook=False)
+        hurt = it.sim.truth.page(page).inboxes["messenger", "inbox"].rows[-1]
+        trouble = it.sim.faults.add(
+            Fault(kind="error", error=error, path=f"/{hurt.thread}/messages$")
+        )
+        run = await it.sync(page)
+        assert run.status == "complete"
+        missing = it.true_mids().keys() - (await it.stored_mids()).keys()
+        assert missing
+        assert {it.sim.truth.messages[mid].conversation for mid in missing} == {hurt}
+        # The gap is not forgotten: it is history's now, which leaves the rest alone as well.
+        still_open = "select participant_id from conversations where not history_complete"
+        assert [row[0] for row in await it.fetch(still_open)] == [hurt.person.id]
+        assert (await it.history(page)).status == "complete"
+        assert [row[0] for row in await it.fetch(still_open)] == [hurt.person.id]
+        it.sim.faults.remove(trouble)
+        assert (await it.history(page)).status == "complete"
+        assert await it.fetch(still_open) == []
+        assert await it.stored_mids() == it.true_mids()

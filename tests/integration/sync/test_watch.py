@@ -149,3 +149,31 @@ async def test_activity_tells_when_a_page_was_asked_for_and_when_it_was_lively(d
         assert not after.is_walking
         assert 2 <= after.recent <= 5
         assert now() - after.last_message_at < timedelta(minutes=1)
+
+
+async def test_a_person_who_asks_does_not_wait_for_a_retry_that_is_minutes_away(desk):
+    async with desk(Config(conversations=3)) as it:
+        page = it.only_page()
+        run = await it.request(page, priority=Priority.CRON)
+        await it.value(
+            "update sync_runs set status = 'interrupted', error = 'x',"
+            " resume_at = now() + interval '9 minutes'"
+        )
+        waits = await it.request(page, priority=Priority.CRON)
+        assert (waits.id, waits.status) == (run.id, "interrupted")
+        goes_on = await it.request(page, priority=Priority.PEOPLE)
+        assert (goes_on.id, goes_on.status, goes_on.error) == (run.id, "queued", None)
+        assert (await it.finish(run)).status == "complete"
+
+
+async def test_a_person_who_asks_does_not_open_what_facebook_has_closed(desk):
+    async with desk(Config(conversations=3)) as it:
+        page = it.only_page()
+        it.sim.faults.add(Fault(kind="error", error="80006", count=1))
+        run = await it.sync(page)
+        assert (run.status, run.error_code) == ("interrupted", "80006")
+        it.sim.calls.clear()
+        again = await it.sync(page)
+        assert (again.id, again.status) == (run.id, "interrupted")
+        assert it.sim.calls.requests() == 0
+        assert again.error

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.events import Edit, Item, Message, Notice, Rejected
-from shared.facebook import webhook
+from shared.facebook import envelope
 from shared.facebook.webhook import MAX_DEPTH, parse
 
 NOW = 1718479196000
@@ -324,7 +324,9 @@ def test_an_edit_count_that_is_none_is_only_kept() -> None:
     for count in (-1, 2**31, 10**30, "many", None, {}):
         told = {"sender": {"id": "1"}, "message_edit": {"mid": "m_1", "num_edit": count}}
         (result,) = read(body(entry(json.dumps(told))))
-        assert [type(event) for event in result.events] == [Notice]  # type: ignore[union-attr]
+        (event,) = result.events  # type: ignore[union-attr]
+        assert isinstance(event, Notice)
+        assert not event.understood
 
 
 # --- the envelope
@@ -406,6 +408,15 @@ def test_what_else_an_entry_says_is_kept_with_each_item() -> None:
     assert b'"uid":"77"' in result.raw
 
 
+@pytest.mark.parametrize("context", ['[{"app_id":12,"metadata":""}]', '{"app_id":12}', "[]"])
+def test_the_way_an_entry_came_is_no_item(context: str) -> None:
+    told = entry(item(1))[:-1] + f',"hop_context":{context}}}'
+    (result,) = read(body(told))
+    assert mids([result]) == ["m_1"]
+    assert f'"hop_context":{context}'.encode() in result.raw
+    assert envelope._compact(body(told)) == envelope._carefully(body(told))
+
+
 @pytest.mark.parametrize("name", ["null", '""', "{}", "true", '"' + "x" * 600 + '"'])
 def test_a_body_that_names_no_object_keeps_its_items(name: str) -> None:
     results = read(body(entry(item(1), item(2)), name=name))
@@ -479,7 +490,7 @@ def test_the_form_facebook_writes_is_read_the_quick_way() -> None:
     raw = body(
         entry(item(1), item(2)), entry(item(3), channel="standby"), entry(item(4), page='"1002"')
     )
-    quickly, carefully = webhook._compact(raw), webhook._carefully(raw)
+    quickly, carefully = envelope._compact(raw), envelope._carefully(raw)
     assert quickly == carefully
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.sync.walk import Loop
+from worker.sync.listings import Loop
 
 
 @pytest.mark.parametrize("lead", [0, 1, 5, 40])

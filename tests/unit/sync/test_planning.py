@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from shared.store.coverage import Point
+from worker.sync.listings import Place
 from worker.sync.planning import plan
-from worker.sync.walk import Place
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 POINT = NOW - timedelta(minutes=5)
@@ -64,13 +64,12 @@ def test_other_folders_are_walked_once_an_hour():
     assert [listing.folder for listing in planned(points=points).listings] == ["inbox", "other"]
 
 
-def test_instagram_is_walked_where_an_account_is_linked_with_its_twenty_messages():
+def test_instagram_is_walked_where_an_account_is_linked():
     place = planned("full", instagram=True)
     assert place.linked
-    assert [(one.platform, one.nested) for one in place.listings][:3] == [
-        ("messenger", 25),
-        ("instagram", 20),
-        ("messenger", 25),
+    assert [(one.platform, one.folder) for one in place.listings][:2] == [
+        ("messenger", "inbox"),
+        ("instagram", "inbox"),
     ]
 
 

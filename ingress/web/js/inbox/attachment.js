@@ -12,7 +12,7 @@ export function Attachment({ of }) {
 function Picture({ of, url }) {
   const gone = useSignal(false);
   const name = of.type === "sticker" ? "Sticker" : "Photo";
-  if (!url || gone.value) return html`<${Line} icon="photo" title=${of.title ?? name} detail="No longer at its address" />`;
+  if (!url || gone.value) return html`<${Line} icon="photo" title=${of.title ?? name} detail="Cannot be loaded" />`;
   return html`<${External} href=${url} class="picture ${of.type}">
     <img src=${url} alt=${of.title ?? name} loading="lazy" referrerpolicy="no-referrer" onError=${() => (gone.value = true)} />
   <//>`;
@@ -20,13 +20,13 @@ function Picture({ of, url }) {
 
 function Video({ of, url }) {
   const gone = useSignal(false);
-  if (!url || gone.value) return html`<${Line} icon="play" title=${of.title ?? "Video"} detail="No longer at its address" />`;
+  if (!url || gone.value) return html`<${Line} icon="play" title=${of.title ?? "Video"} detail="Cannot be loaded" />`;
   return html`<video class="video" src=${url} controls preload="metadata" aria-label=${of.title ?? "Video"} onError=${() => (gone.value = true)} />`;
 }
 
 function Sound({ of, url }) {
   const gone = useSignal(false);
-  if (!url || gone.value) return html`<${Line} icon="sound" title=${of.title ?? "Voice message"} detail="No longer at its address" />`;
+  if (!url || gone.value) return html`<${Line} icon="sound" title=${of.title ?? "Voice message"} detail="Cannot be loaded" />`;
   return html`<audio class="sound" src=${url} controls preload="metadata" aria-label=${of.title ?? "Voice message"} onError=${() => (gone.value = true)} />`;
 }
 

@@ -2,6 +2,7 @@
 import { batch, computed, effect, signal } from "../../vendor/preact.js";
 import { get, withQuery } from "../api.js";
 import { place } from "../place.js";
+import { complain } from "../toasts.js";
 
 const SLICE = 50;
 
@@ -69,37 +70,38 @@ async function load(path) {
 
 export const reload = () => load(query.peek());
 
+let loadingMore = false;
+
 export async function loadMore() {
-  if (busy.value || !cursor.value) return;
-  busy.value = true;
-  const of = query.peek();
+  if (busy.value || loadingMore || !cursor.value) return;
+  loadingMore = true;
+  const next = `${query.peek()}&cursor=${encodeURIComponent(cursor.value)}`;
   try {
-    const slice = await get(`${of}&cursor=${encodeURIComponent(cursor.value)}`, loading.signal);
-    if (of !== query.peek()) return;
+    const slice = await get(next, loading.signal);
     batch(() => {
       rows.value = merged(rows.value, slice.data);
       cursor.value = slice.nextCursor;
-      busy.value = false;
     });
   } catch (caught) {
-    if (caught.name === "AbortError") return;
-    batch(() => {
-      problem.value = caught;
-      busy.value = false;
-    });
+    if (caught.name !== "AbortError") complain(caught);
   }
+  loadingMore = false;
 }
 
-// Reads the first slice again; what is loaded below it stays.
+// Reads the first slice again. What is loaded below it stays, and so does the open conversation.
 export async function refreshTop() {
   const of = query.peek();
   const slice = await get(of);
   if (of !== query.peek()) return;
-  const last = slice.nextCursor ? slice.data.at(-1) : null;
+  const last = slice.nextCursor && slice.data.at(-1);
+  const [newest] = rows.value;
+  // If not even our newest is among them, there may be others in between.
+  const joins = last && newest && byNewest(newest, last) <= 0;
+  const isBelow = (one) => joins && byNewest(one, last) > 0;
   batch(() => {
-    const below = last ? rows.value.filter((one) => byNewest(one, last) > 0) : [];
-    rows.value = merged(below, slice.data);
-    cursor.value = below.length ? cursor.value : slice.nextCursor;
+    if (!rows.value.some(isBelow)) cursor.value = slice.nextCursor;
+    const isOpen = ({ id }) => id === place.value.conversation;
+    rows.value = merged(rows.value.filter((one) => isOpen(one) || isBelow(one)), slice.data);
     problem.value = null;
   });
 }
@@ -110,15 +112,17 @@ export async function refresh(id) {
 }
 
 export function put(conversation) {
-  const last = cursor.value && rows.value.at(-1);
-  const known = rows.value.some(({ id }) => id === conversation.id);
-  // Below what is loaded there is no place for it yet.
-  const inReach = known || !last || byNewest(conversation, last) < 0;
+  const isKnown = rows.value.some(({ id }) => id === conversation.id);
   batch(() => {
-    if (inReach && belongs(conversation)) rows.value = merged(rows.value, [conversation]);
-    else if (known) rows.value = rows.value.map((one) => (one.id === conversation.id ? conversation : one));
+    if (isKnown || hasPlace(conversation)) rows.value = merged(rows.value, [conversation]);
     if (conversation.id === place.value.conversation) apart.value = conversation;
   });
+}
+
+// Not below what is loaded; and what a search finds, only the server can tell.
+function hasPlace(conversation) {
+  const isInReach = !cursor.value || byNewest(conversation, rows.value.at(-1)) < 0;
+  return isInReach && !place.value.q && belongs(conversation);
 }
 
 function merged(old, fresh) {
@@ -127,7 +131,7 @@ function merged(old, fresh) {
 }
 
 function byNewest(one, other) {
-  return newest(other) - newest(one) || (one.id < other.id ? -1 : 1);
+  return lastMs(other) - lastMs(one) || (one.id > other.id ? -1 : Number(one.id < other.id));
 }
 
-const newest = ({ lastMessageAt }) => (lastMessageAt ? Date.parse(lastMessageAt) : 0);
+const lastMs = ({ lastMessageAt }) => (lastMessageAt ? Date.parse(lastMessageAt) : 0);

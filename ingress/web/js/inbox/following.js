@@ -8,17 +8,19 @@ import { refreshThread } from "./messages.js";
 
 // More at once than this, and the first slice is read again in one request.
 const FEW = 3;
-const PACE_MS = 100; // a busy list that moves more often can be read by nobody
+const PACE_MS = 50; // a busy list that moves more often can be read by nobody
 // Kinds of change that no row of the list shows.
 const THREAD_ONLY = new Set(["read", "delivery", "reaction"]);
 // Kinds that may concern any message of the open thread, not only its newest.
 const DEEP = ["content", "edit", "unsend", "reaction"];
 
+const SEARCH_MS = 2000; // a search costs the server more than a look at a list
 const RETRY_MS = 1000;
 
 let changed = new Map(); // conversation id -> kinds
 let everything = false;
 let reading = false;
+let searching = null;
 
 export const startFollowing = () =>
   follow("/api/live", {
@@ -64,12 +66,14 @@ async function read() {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const readEverything = () =>
-  Promise.all([refreshTop(), refreshThread({ deep: true }), loadPages(), refreshOpen()]);
-
-function refreshOpen() {
-  const id = place.peek().conversation;
-  return id && refresh(id);
+function readEverything() {
+  const open = place.peek().conversation;
+  return Promise.all([
+    refreshTop(),
+    loadPages(),
+    open && refresh(open).catch(unlessGone),
+    refreshThread({ deep: true }).catch(unlessGone),
+  ]);
 }
 
 async function readChanged(ids) {
@@ -77,12 +81,24 @@ async function readChanged(ids) {
   const kinds = ids.get(open);
   const inList = [...ids.keys()].filter((id) => shownInList(ids.get(id)));
   const one = (id) => refresh(id).catch(unlessGone);
-  const many = inList.length > FEW || (inList.length && place.peek().q);
   await Promise.all([
-    kinds && refreshThread({ deep: DEEP.some((kind) => kinds.has(kind)) }),
+    kinds && refreshThread({ deep: DEEP.some((kind) => kinds.has(kind)) }).catch(unlessGone),
     kinds && one(open),
-    many ? refreshTop() : Promise.all(inList.filter((id) => id !== open).map(one)),
+    readList(inList.filter((id) => id !== open), one),
   ]);
+}
+
+function readList(ids, one) {
+  if (place.peek().q) return ids.length && searchSoon();
+  return ids.length > FEW ? refreshTop() : Promise.all(ids.map(one));
+}
+
+// Only the server can say what a search finds now.
+function searchSoon() {
+  searching ??= setTimeout(() => {
+    searching = null;
+    refreshTop().catch(searchSoon);
+  }, SEARCH_MS);
 }
 
 const shownInList = (kinds) => [...kinds].some((kind) => !THREAD_ONLY.has(kind));

@@ -8,6 +8,8 @@ import { NoConversations } from "./empty.js";
 import { Filters } from "./filters.js";
 import { marked } from "./text.js";
 
+const AT_TOP_PX = 120;
+
 export function List() {
   return html`<section class="list pane" aria-label="Conversations">
     <${Filters} />
@@ -18,18 +20,21 @@ export function List() {
 function Rows() {
   const pane = useRef();
   const rows = conversations.value;
-  keepFocus();
-  const away = useAwayFromTop(pane, rows[0]?.id);
+  const { page, tag, q, unread } = place.value;
+  useEffect(() => pane.current?.scrollTo(0, 0), [page, tag, q, unread]);
+  useKeptFocus();
+  useFocusOnReturn();
+  const [isAway, onScroll] = useAwayFromTop(pane, rows[0]?.id);
   if (problem.value && !rows.length) return html`<${Failed} />`;
   if (!rows.length) return busy.value ? html`<${Skeleton} />` : html`<${NoConversations} />`;
   return html`
-    <div class="rows scroller" ref=${pane} tabindex="-1">
+    <div class="rows scroller" ref=${pane} onScroll=${onScroll} tabindex="-1">
       <ul role="list" aria-busy=${busy.value}>
         ${rows.map((row) => html`<${Row} key=${row.id} of=${row} />`)}
       </ul>
       ${cursor.value && html`<${More} />`}
     </div>
-    ${away.value && html`<button class="pill" onClick=${() => pane.current.scrollTo({ top: 0 })}>New activity</button>`}
+    ${isAway && html`<button class="pill" onClick=${() => pane.current.scrollTo(0, 0)}>New activity</button>`}
   `;
 }
 
@@ -42,15 +47,17 @@ function Row({ of }) {
       aria-current=${of.id === conversation ? "true" : undefined}
     >
       <${Avatar} of=${of} />
-      <span class="name">${marked(nameOf(of), q)}</span>
-      <${ShortTime} at=${of.lastMessageAt} none="" />
-      <span class="snippet"><${Snippet} of=${of.lastMessage} q=${q} /></span>
-      ${of.unread && html`<span class="unread-dot"><span class="hidden">Unread</span></span>`}
-      ${(!page || of.tags.length > 0) &&
-      html`<span class="chips">
-        ${!page && html`<span class="faint">${pageOf(of)}</span>`}
-        ${of.tags.map(({ name }) => html`<span class="chip" key=${name}>${name}</span>`)}
-      </span>`}
+      <span class="lines">
+        <span class="name">${marked(nameOf(of), q)}</span>
+        <${ShortTime} at=${of.lastMessageAt} none="" />
+        <span class="snippet"><${Snippet} of=${of.lastMessage} q=${q} /></span>
+        ${of.unread && html`<span class="unread-dot"><span class="hidden">Unread</span></span>`}
+        ${(!page || of.tags.length > 0) &&
+        html`<span class="chips">
+          ${!page && html`<span class="faint">${pageOf(of)}</span>`}
+          ${of.tags.map(({ name }) => html`<span class="chip" key=${name}>${name}</span>`)}
+        </span>`}
+      </span>
     </a>
   </li>`;
 }
@@ -92,26 +99,35 @@ function Skeleton() {
 }
 
 // A row that moves loses the focus in the browser's eyes: give it back.
-function keepFocus() {
+function useKeptFocus() {
   const focused = document.activeElement?.dataset.row;
   useLayoutEffect(() => {
     if (focused && document.activeElement?.dataset.row !== focused) rowOf(focused)?.focus({ preventScroll: true });
   });
 }
 
-// True while something came to the top that one has scrolled away from.
+// Whoever leaves a conversation on a phone is back where they were in the list.
+function useFocusOnReturn() {
+  const { conversation } = place.value;
+  const last = useRef();
+  useEffect(() => {
+    const isLost = document.activeElement === document.body;
+    if (!conversation && last.current && isLost) rowOf(last.current)?.focus({ preventScroll: true });
+    last.current = conversation;
+  }, [conversation]);
+}
+
+// Whether something came to the top that one has scrolled away from, and what watches that.
 function useAwayFromTop(pane, first) {
-  const away = useSignal(false);
-  const scrolled = () => pane.current && pane.current.scrollTop > 120;
+  const isAway = useSignal(false);
+  const hasScrolled = () => pane.current?.scrollTop > AT_TOP_PX;
   useEffect(() => {
-    if (first && scrolled()) away.value = true;
+    if (hasScrolled()) isAway.value = true;
   }, [first]);
-  useEffect(() => {
-    const check = () => scrolled() || (away.value = false);
-    pane.current?.addEventListener("scroll", check, { passive: true });
-    return () => pane.current?.removeEventListener("scroll", check);
-  }, [pane.current]);
-  return away;
+  const onScroll = () => {
+    if (!hasScrolled()) isAway.value = false;
+  };
+  return [isAway.value, onScroll];
 }
 
 const rowOf = (id) => document.querySelector(`[data-row="${CSS.escape(id)}"]`);

@@ -75,7 +75,7 @@ function contextOf(kind, { referral, story, quick_reply: quickReply }) {
 
 function Quote({ mid }) {
   const original = thread.value.messages.find((one) => one.mid === mid);
-  const show = () => document.getElementById(mid)?.scrollIntoView({ block: "center", behavior: "smooth" });
+  const show = () => document.getElementById(mid)?.scrollIntoView({ block: "center" });
   return html`<button class="quote" onClick=${show} disabled=${!original}>
     <${Icon} name="reply" />
     <span>${original ? quoted(original) : "An earlier message"}</span>

@@ -20,7 +20,7 @@ function open(id) {
     return;
   }
   show(kept.get(id) ?? { id, messages: null, cursor: null });
-  refreshThread();
+  refreshThread().catch(() => null); // the pane says why
 }
 
 function show(next) {
@@ -34,7 +34,7 @@ function show(next) {
 const slice = (id, cursor) =>
   get(withQuery(`/api/conversations/${id}/messages`, { limit: SLICE, cursor }));
 
-// Reads the newest slice, and as many older ones as `deep` wants read again.
+// Reads the newest slice again, with `deep` all that is loaded. Throws what went wrong.
 export async function refreshThread({ deep = false } = {}) {
   const { id, messages } = thread.peek() ?? {};
   if (!id) return;
@@ -49,7 +49,7 @@ export async function refreshThread({ deep = false } = {}) {
     if (thread.peek()?.id === id) show(joined(thread.peek(), fresh, read.nextCursor));
   } catch (problem) {
     if (thread.peek()?.id === id) thread.value = { ...thread.peek(), problem };
-    if (problem.status === 0) throw problem;
+    throw problem;
   }
 }
 

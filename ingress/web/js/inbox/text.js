@@ -23,13 +23,18 @@ export function Text({ text, words }) {
 }
 
 export function marked(text, words) {
-  const wanted = (words ?? "").split(/\s+/).filter(Boolean);
+  const wanted = split(words);
   if (!wanted.length) return text;
-  const pattern = new RegExp(`(${wanted.map(escaped).join("|")})`, "gi");
-  return text.split(pattern).map((part, n) => (n % 2 ? html`<mark>${part}</mark>` : part));
+  const parts = text.split(new RegExp(`(${wanted.map(beginning).join("|")})`, "giu"));
+  return parts.map((part, n) => (n % 2 ? html`<mark>${part}</mark>` : part));
 }
 
-const escaped = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+// As the search finds: all words, each at the beginning of one.
+export const matches = (text, words) =>
+  split(words).every((word) => new RegExp(beginning(word), "iu").test(text));
+
+const split = (words) => (words ?? "").split(/\s+/).filter(Boolean);
+const beginning = (word) => `(?<![\\p{L}\\p{N}])${word.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}`;
 
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}(?:️|\u200d|\p{Emoji_Modifier}|\p{Extended_Pictographic})*\s*){1,3}$/u;
 

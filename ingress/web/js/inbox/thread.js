@@ -3,9 +3,11 @@ import { html, useEffect, useLayoutEffect, useRef, useSignal } from "../../vendo
 import { Icon } from "../icons.js";
 import { address, go, goes, place } from "../place.js";
 import { dayName } from "../time.js";
+import { attempt } from "../toasts.js";
 import { Avatar, nameOf, pageOf, platformOf } from "./person.js";
 import { opened } from "./conversations.js";
 import { NothingOpen } from "./empty.js";
+import { useFound } from "./finding.js";
 import { Message } from "./message.js";
 import { loadOlder, refreshThread, thread } from "./messages.js";
 
@@ -41,21 +43,26 @@ function Head() {
 function Messages() {
   const { messages, cursor, busy, problem } = thread.value;
   const scroller = useRef();
-  const unseen = useStayingInPlace(scroller, messages);
+  const [unseen, onScroll] = useStayingInPlace(scroller, messages);
+  useFound(scroller, messages, cursor);
+  useFocusOnPhone(scroller, messages);
   if (problem && !messages) return html`<${Failed} problem=${problem} />`;
   if (!messages) return html`<div class="messages scroller" aria-busy="true" />`;
   // Reversed, so that the browser keeps the distance to the end: older messages that come in
   // above, or a picture that loads, move nothing.
   return html`
-    <div class="messages scroller reversed" ref=${scroller} tabindex="0" role="log" aria-live="off" aria-label="Messages">
+    <div
+      class="messages scroller reversed" ref=${scroller} onScroll=${onScroll}
+      tabindex="0" role="log" aria-live="off" aria-label="Messages"
+    >
       <div class="inner">
         ${cursor ? html`<${Older} busy=${busy} />` : html`<${Beginning} />`}
         ${byDay(messages).map(([day, said]) => html`<${Day} key=${day} day=${day} said=${said} />`)}
       </div>
     </div>
-    ${unseen.value > 0 &&
-    html`<button class="pill" onClick=${() => scroller.current.scrollTo({ top: 0 })}>
-      <${Icon} name="down" /> ${unseen.value === 1 ? "New message" : `${unseen.value} new messages`}
+    ${unseen > 0 &&
+    html`<button class="pill" onClick=${() => scroller.current.scrollTo(0, 0)}>
+      <${Icon} name="down" /> ${unseen === 1 ? "New message" : `${unseen} new messages`}
     </button>`}
   `;
 }
@@ -115,11 +122,20 @@ function Failed({ problem }) {
   return html`<div class="empty" role="alert">
     <h2>${problem.status === 404 ? "There is no such conversation" : "The messages cannot be shown"}</h2>
     <p>${problem.message}</p>
-    <button class="button" onClick=${() => refreshThread()}>Try again</button>
+    <button class="button" onClick=${() => attempt(refreshThread)}>Try again</button>
   </div>`;
 }
 
-// Whoever reads further up is not pulled down by what arrives: it is counted instead.
+// Where the list has gone, the focus would have gone with it.
+function useFocusOnPhone(scroller, messages) {
+  useEffect(() => {
+    const isListThere = document.querySelector(".list").checkVisibility();
+    if (!isListThere) scroller.current?.focus({ preventScroll: true });
+  }, [Boolean(messages)]);
+}
+
+// Whoever reads further up is not pulled down by what arrives: it is counted instead. Returns how
+// much that is, and what watches the way down.
 function useStayingInPlace(scroller, messages) {
   const unseen = useSignal(0);
   const last = useRef(null);
@@ -129,20 +145,17 @@ function useStayingInPlace(scroller, messages) {
     if (!box || !messages?.length) return;
     const before = last.current;
     last.current = messages.at(-1);
-    const inner = box.firstElementChild.offsetHeight;
-    const arrived = before ? messages.filter(({ sentMs }) => sentMs > before.sentMs) : [];
-    if (arrived.length && box.scrollTop < -AT_END_PX) {
-      box.scrollTop -= inner - height.current;
-      unseen.value += arrived.length;
+    const now = box.firstElementChild.offsetHeight;
+    const arrived = before ? messages.filter(({ sentMs }) => sentMs > before.sentMs).length : 0;
+    if (arrived && box.scrollTop < -AT_END_PX) {
+      box.scrollTop -= now - height.current;
+      unseen.value += arrived;
     }
-    height.current = inner;
+    height.current = now;
   }, [messages]);
-  useEffect(() => {
-    const box = scroller.current;
-    const check = () => box.scrollTop >= -AT_END_PX && (unseen.value = 0);
-    box?.addEventListener("scroll", check, { passive: true });
-    return () => box?.removeEventListener("scroll", check);
-  }, [scroller.current]);
-  return unseen;
+  const onScroll = () => {
+    if (scroller.current.scrollTop >= -AT_END_PX) unseen.value = 0;
+  };
+  return [unseen.value, onScroll];
 }
 

@@ -9,9 +9,9 @@ import { overview } from "./state.js";
 const LEVELS = { queued: "", running: "busy", complete: "good", interrupted: "warn", failed: "bad" };
 
 export function Jobs() {
-  const jobs = overview.value?.jobs ?? [];
+  const jobs = overview.value?.jobs;
   return html`<${Card} id="jobs" title="Jobs" tall>
-    ${jobs.length ? html`<${Table} jobs=${jobs} />` : html`<${NoJobs} />`}
+    ${jobs && (jobs.length ? html`<${Table} jobs=${jobs} />` : html`<${NoJobs} />`)}
   <//>`;
 }
 

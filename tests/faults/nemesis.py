@@ -1,0 +1,516 @@
+"""Everything that goes wrong, by name, and a schedule of it that a seed decides.
+
+A fault is an async context manager: entering does the harm, leaving heals it. One at a time, so
+that one of the two stores can always be reached and Facebook must always get its 200.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import aiohttp
+import asyncpg
+from redis.exceptions import RedisError
+
+from tests.faults.cluster import BACKLOG, Cluster, until
+from tests.faults.failpoint import INGRESS_POINTS, WORKER_POINTS
+from tests.faults.proxy import TOXICS, Toxic
+from tests.stack import Process
+
+Fault: TypeAlias = Callable[[Cluster, random.Random], AbstractAsyncContextManager[None]]
+
+FAULTS: dict[str, Fault] = {}
+
+PATIENT = 20.0
+"""Seconds in which what a dead worker had is applied by another."""
+
+
+def _fault(function: Callable[[Cluster, random.Random], AsyncIterator[None]]) -> Fault:
+    made = asynccontextmanager(function)
+    FAULTS[function.__name__] = made
+    return made
+
+
+class Nemesis:
+    """A schedule of faults: every kind once in an order of the seed's, then again."""
+
+    def __init__(self, seed: int, kinds: list[str] | None = None) -> None:
+        self.seed = seed
+        self.dice = random.Random(seed)
+        self._kinds = sorted(kinds or FAULTS)
+
+    def schedule(self) -> Iterator[tuple[str, float]]:
+        """Yield names of faults and how many seconds each lasts, without end."""
+        while True:
+            kinds = list(self._kinds)
+            self.dice.shuffle(kinds)
+            for kind in kinds:
+                yield kind, self.dice.uniform(0.3, 1.5)
+
+
+# --- Redis ------------------------------------------------------------------------------------
+
+
+@_fault
+async def redis_killed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.redis.end()
+    yield
+    await cluster.redis.start()
+
+
+@_fault
+async def redis_restarted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.redis.end(signal.SIGTERM)
+    await cluster.redis.start()
+    yield
+
+
+@_fault
+async def redis_stopped(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    cluster.redis.send(signal.SIGSTOP)
+    yield
+    cluster.redis.send(signal.SIGCONT)
+
+
+@_fault
+async def redis_wiped(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await _workers_are_near(cluster)
+    await cluster.redis.end()
+    cluster.wipe_redis()
+    yield
+    await cluster.redis.start()
+
+
+@_fault
+async def redis_log_chopped(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await _workers_are_near(cluster)
+    await cluster.redis.end()
+    cluster.chop_redis(dice.uniform(0.01, 0.3))
+    yield
+    await cluster.redis.start()
+
+
+@_fault
+async def redis_flushed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await _workers_are_near(cluster)
+    await cluster.client.flushall()
+    yield
+
+
+@_fault
+async def redis_backlog_deleted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await _workers_are_near(cluster)
+    await cluster.client.delete(BACKLOG)
+    yield
+
+
+@_fault
+async def redis_backlog_of_another_type(
+    cluster: Cluster, dice: random.Random
+) -> AsyncIterator[None]:
+    await _workers_are_near(cluster)
+    async with cluster.client.pipeline(transaction=True) as pipe:
+        pipe.delete(BACKLOG)
+        pipe.set(BACKLOG, "somebody else's")
+        await pipe.execute()
+    yield
+    await cluster.client.delete(BACKLOG)
+
+
+@_fault
+async def redis_group_destroyed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    with contextlib.suppress(RedisError):
+        await cluster.client.xgroup_destroy(BACKLOG, "workers")
+    yield
+
+
+@_fault
+async def redis_consumers_deleted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """Stolen: what was pending is nobody's any more, so the whole group begins anew."""
+    with contextlib.suppress(RedisError):
+        await cluster.client.xgroup_setid(BACKLOG, "workers", "0")
+    yield
+
+
+@_fault
+async def redis_full(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    used = (await cluster.client.info("memory"))["used_memory"]
+    await cluster.client.config_set("maxmemory", used)
+    yield
+    await cluster.client.config_set("maxmemory", 512 << 20)
+
+
+@_fault
+async def redis_weak(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.client.config_set("appendfsync", "everysec")
+    yield
+    await cluster.client.config_set("appendfsync", "always")
+
+
+@_fault
+async def redis_evicting(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.client.config_set("maxmemory-policy", "allkeys-lru")
+    yield
+    await cluster.client.config_set("maxmemory-policy", "noeviction")
+
+
+@_fault
+async def redis_clients_cut(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.client.client_kill_filter(_type="normal", skipme=True)
+    yield
+
+
+@_fault
+async def redis_read_only(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """As a master that was made a replica: READONLY, or MASTERDOWN."""
+    await cluster.client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    yield
+    await cluster.client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@_fault
+async def redis_busy(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    script = "local t=redis.call('time')[1] while redis.call('time')[1]-t < 2 do end"
+    busy = asyncio.create_task(cluster.client.eval(script, 0))
+    yield
+    with contextlib.suppress(RedisError):
+        await busy
+
+
+# --- Postgres ---------------------------------------------------------------------------------
+
+
+@_fault
+async def postgres_killed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.postgres.end()
+    yield
+    await cluster.postgres.start()
+
+
+@_fault
+async def postgres_stopped_at_once(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.postgres.end(signal.SIGQUIT)
+    yield
+    await cluster.postgres.start()
+
+
+@_fault
+async def postgres_restarted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.postgres.end(signal.SIGINT)
+    await cluster.postgres.start()
+    yield
+
+
+@_fault
+async def postgres_frozen(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    pids = [cluster.postgres.pid, *_children(cluster.postgres.pid)]
+    for pid in pids:
+        _send(pid, signal.SIGSTOP)
+    yield
+    for pid in reversed(pids):
+        _send(pid, signal.SIGCONT)
+
+
+@_fault
+async def postgres_backend_killed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """One backend killed makes Postgres end all of them and recover."""
+    if backends := await _backends(cluster):
+        _send(dice.choice(backends), signal.SIGKILL)
+    yield
+
+
+@_fault
+async def postgres_backends_ended(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    await cluster.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'pagewire' or usename = 'pagewire' and pid <> pg_backend_pid()"
+    )
+    yield
+
+
+@_fault
+async def postgres_statements_cancelled(
+    cluster: Cluster, dice: random.Random
+) -> AsyncIterator[None]:
+    for _ in range(20):
+        await cluster.sql(
+            "select pg_cancel_backend(pid) from pg_stat_activity"
+            " where state <> 'idle' and pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.01)
+    yield
+
+
+@_fault
+async def postgres_read_only(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """As a standby after a failover."""
+    await _configure(cluster, "alter system set default_transaction_read_only = on")
+    yield
+    await _configure(cluster, "alter system reset default_transaction_read_only")
+
+
+@_fault
+async def postgres_table_locked(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    async with _connected(cluster) as connection, connection.transaction():
+        await connection.execute("lock table messages in access exclusive mode")
+        yield
+
+
+@_fault
+async def postgres_inbox_locked(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    async with _connected(cluster) as connection, connection.transaction():
+        await connection.execute("lock table webhook_inbox in access exclusive mode")
+        yield
+
+
+@_fault
+async def postgres_rows_locked_by_a_rival(
+    cluster: Cluster, dice: random.Random
+) -> AsyncIterator[None]:
+    """Rows locked against our order, so that somebody is chosen as a deadlock's victim."""
+    async with _connected(cluster) as connection:
+        with contextlib.suppress(asyncpg.DeadlockDetectedError):
+            async with connection.transaction():
+                await connection.execute(
+                    "select from conversations where last_sent_ms is not null"
+                    " order by page_id desc, participant_id desc limit 40 for update"
+                )
+                await asyncio.sleep(0.3)
+                await connection.execute(
+                    "select from messages order by page_id desc, mid desc limit 200 for update"
+                )
+        yield
+
+
+@_fault
+async def postgres_crowded(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """Somebody takes every connection that is left, and ours are cut."""
+    taken: list[asyncpg.Connection] = []
+    try:
+        await postgres_connections_cut(cluster)
+        with contextlib.suppress(asyncpg.TooManyConnectionsError):
+            while len(taken) < 250:
+                taken.append(await asyncpg.connect(cluster.postgres.url))
+        yield
+    finally:
+        await asyncio.gather(*(one.close() for one in taken), return_exceptions=True)
+
+
+async def postgres_connections_cut(cluster: Cluster) -> None:
+    await cluster.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pagewire'"
+    )
+
+
+@_fault
+async def postgres_long_transaction(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    async with _connected(cluster) as connection, connection.transaction():
+        await connection.execute("select pg_current_xact_id()")
+        yield
+
+
+# --- the ways to both -------------------------------------------------------------------------
+
+
+def _way(store: str, toxic: Toxic) -> None:
+    async def way(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        await cluster.ways[store].be(toxic)
+        yield
+        await cluster.ways[store].be(None)
+
+    way.__name__ = f"{store}_way_{toxic}"
+    _fault(way)
+
+
+for _store in ("redis", "postgres"):
+    for _toxic in TOXICS:
+        _way(_store, _toxic)
+
+
+# --- our processes ----------------------------------------------------------------------------
+
+
+def _process(name: str, of: str, harm: signal.Signals) -> None:
+    async def ended(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        process: Process = getattr(cluster, of)
+        if harm == signal.SIGKILL:
+            process.kill()
+        else:
+            assert await cluster.stop(process) == 0
+        yield
+        process.start()
+
+    async def frozen(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        process: Process = getattr(cluster, of)
+        process.signal(signal.SIGSTOP)
+        yield
+        process.signal(signal.SIGCONT)
+
+    harmed = frozen if harm == signal.SIGSTOP else ended
+    harmed.__name__ = name
+    _fault(harmed)
+
+
+_process("worker_killed", "worker", signal.SIGKILL)
+_process("worker_deployed", "worker", signal.SIGTERM)
+_process("worker_frozen", "worker", signal.SIGSTOP)
+_process("second_worker_killed", "other", signal.SIGKILL)
+_process("ingress_killed", "ingress", signal.SIGKILL)
+_process("ingress_deployed", "ingress", signal.SIGTERM)
+_process("ingress_frozen", "ingress", signal.SIGSTOP)
+
+
+@_fault
+async def all_workers_killed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    for process in (cluster.worker, cluster.other):
+        process.kill()
+    yield
+    for process in (cluster.worker, cluster.other):
+        process.start()
+
+
+@_fault
+async def worker_away_for_long(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """It comes back when another has taken over what it held, and still means to write it."""
+    cluster.worker.signal(signal.SIGSTOP)
+    await asyncio.sleep(16)
+    yield
+    cluster.worker.signal(signal.SIGCONT)
+
+
+def _fails_at(of: str, point: str) -> None:
+    async def failing(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        process: Process = getattr(cluster, of)
+        process.kill()
+        broken = cluster.failing(of, point, dice.randrange(1, 6))
+        broken.start()
+        try:
+
+            async def ended() -> bool:
+                return not broken.running
+
+            await until(ended, 30, f"{of} ends {point}")
+        finally:
+            broken.kill()
+            process.start()
+        yield
+
+    failing.__name__ = f"{of}_dies_{point}"
+    _fault(failing)
+
+
+for _point in WORKER_POINTS:
+    _fails_at("worker", _point)
+for _point in INGRESS_POINTS:
+    _fails_at("ingress", _point)
+
+
+# --- clients ----------------------------------------------------------------------------------
+
+
+@_fault
+async def clients_leave_in_their_body(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    head = b"POST /api/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    for _ in range(50):
+        writer = await _socket_to(cluster)
+        writer.write(head + b"{" * dice.randrange(1000))
+        await writer.drain()
+        writer.transport.abort()
+    yield
+
+
+@_fault
+async def clients_send_noise(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    for _ in range(50):
+        writer = await _socket_to(cluster)
+        writer.write(dice.randbytes(dice.randrange(1, 2000)) + b"\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        writer.transport.abort()
+    yield
+
+
+@_fault
+async def clients_sign_wrongly(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(50):
+            headers = {"X-Hub-Signature-256": f"sha256={dice.getrandbits(256):064x}"}
+            async with session.post(
+                cluster.url + "/api/webhook", data=b"{}", headers=headers
+            ) as answer:
+                assert answer.status == 401
+    yield
+
+
+@_fault
+async def clients_say_nothing(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    silent = [await _socket_to(cluster) for _ in range(200)]
+    yield
+    for writer in silent:
+        writer.transport.abort()
+
+
+# --- hands ------------------------------------------------------------------------------------
+
+
+async def _workers_are_near(cluster: Cluster) -> None:
+    """Wait until what is unapplied is younger than what the ingress can send again."""
+
+    async def near() -> bool:
+        return await cluster.backlog_age() < 3
+
+    await until(near, PATIENT, "workers keep up")
+
+
+async def _socket_to(cluster: Cluster) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection("127.0.0.1", cluster.stack.port)
+    return writer
+
+
+@asynccontextmanager
+async def _connected(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(cluster.postgres.url)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def _configure(cluster: Cluster, statement: str) -> None:
+    async with _connected(cluster) as connection:
+        await connection.execute("set default_transaction_read_only = off")
+        await connection.execute(statement)
+        await connection.execute("select pg_reload_conf()")
+
+
+async def _backends(cluster: Cluster) -> list[int]:
+    rows = await cluster.sql("select pid from pg_stat_activity where application_name = 'pagewire'")
+    return [pid for (pid,) in rows]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+STORE_FAULTS = tuple(name for name in FAULTS if name.startswith(("redis", "postgres")))
+"""Those during which one store is away and the other is not: Facebook must get its 200."""
+
+SHORT = (
+    "redis_killed", "redis_wiped", "redis_stopped", "redis_full", "redis_way_black_hole",
+    "redis_way_reset", "postgres_killed", "postgres_backends_ended", "postgres_read_only",
+    "postgres_way_black_hole", "postgres_rows_locked_by_a_rival", "worker_killed",
+    "worker_dies_before_commit", "worker_dies_after_commit", "worker_dies_after_announce",
+    "ingress_killed", "ingress_dies_after_store", "ingress_deployed",
+)  # fmt: skip
+"""The kinds of a short run."""

@@ -1,0 +1,140 @@
+"""Under every fault there is a name for, what was acknowledged is applied, once, and rightly."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.faults.check import Verdict, check
+from tests.faults.cluster import Cluster, cluster, until
+from tests.faults.facebook import Facebook, Ledger, Life
+from tests.faults.nemesis import FAULTS, PATIENT, SHORT, STORE_FAULTS, Nemesis
+from tests.faults.report import Report
+
+READY_AGAIN = 10.0
+"""Seconds from a store's being back to an empty backlog."""
+
+OTHERS_SHARE = 4
+"""What both bounds are multiplied by at most: the machine may not be ours alone."""
+
+LANES, BODIES_A_SECOND = 6, 25.0
+SHORT_ROUND, LONG_ROUND = 60.0, 240.0
+
+
+class Round:
+    """One life under one schedule, from the first item to the verdict."""
+
+    def __init__(self, cluster: Cluster, report: Report, seed: int, kinds: list[str]) -> None:
+        self.seed = seed
+        self.pages = [f"5{seed % 10**8:08}{number}" for number in range(4)]
+        self.ledger = Ledger()
+        self._cluster, self._report = cluster, report
+        self._nemesis = Nemesis(seed, kinds)
+        self.history: list[str] = []
+
+    async def run(self, seconds: float, *, every_kind: bool) -> Verdict:
+        """Deliver and harm for some seconds, or until each kind was had; wait; judge."""
+        for page in self.pages:
+            await self._cluster.command("page", "add", page, "--name", "Acme")
+        facebook = Facebook(
+            Life(self.seed, self.pages), lambda: self._cluster.url, self.ledger, self.seed
+        )
+        delivering = asyncio.create_task(facebook.deliver(LANES, BODIES_A_SECOND))
+        try:
+            await self._harm(time.monotonic() + seconds, every_kind=every_kind)
+        finally:
+            facebook.done = True
+            await delivering
+        await until(self._cluster.drained, 60 * OTHERS_SHARE, "the backlog is empty at the end")
+        await self._bring_back_innocents()
+        await self._redelivery_changes_nothing()
+        return await check(self._cluster, self.ledger.acked, self.pages)
+
+    async def _harm(self, end: float, *, every_kind: bool) -> None:
+        done: set[str] = set()
+        for kind, lasting in self._nemesis.schedule():
+            if time.monotonic() > end or (every_kind and kind in done):
+                return
+            done.add(kind)
+            await self._suffer(kind, lasting)
+
+    async def _suffer(self, kind: str, lasting: float) -> None:
+        began = time.monotonic()
+        self.history.append(f"{kind} for {lasting:.1f} s")
+        print(f"seed {self.seed}: {self.history[-1]}", flush=True)
+        async with FAULTS[kind](self._cluster, self._nemesis.dice):
+            await asyncio.sleep(lasting)
+        healed_ms = int(time.time() * 1000)
+        await until(self._cluster.answers, 30, f"ready after {kind}")
+        took = await until(
+            lambda: self._cluster.applied_up_to(healed_ms),
+            (PATIENT if "worker" in kind else READY_AGAIN) * OTHERS_SHARE,
+            f"what came before the end of {kind} is applied",
+        )
+        self._report.recovered(kind, took)
+        if kind in STORE_FAULTS:
+            refused = self.ledger.not_ok(began + 1, time.monotonic())
+            self._report.refused_while_one_store_was_away += refused.total()
+            if refused:
+                self.history.append(f"  not 200: {dict(refused)}")
+
+    async def _redelivery_changes_nothing(self) -> None:
+        """What Facebook tells again, however late, is no change and is announced to nobody."""
+        sample = self._nemesis.dice.sample(self.ledger.bodies, min(100, len(self.ledger.bodies)))
+        before = await self._cluster.sql("select count(*) from changes")
+        for sent in sample:
+            assert await self._cluster.stack.post(sent) == 200
+        await until(self._cluster.drained, 30 * OTHERS_SHARE, "what was told again is applied")
+        assert await self._cluster.sql("select count(*) from changes") == before
+
+    async def _bring_back_innocents(self) -> None:
+        """An item whose process was killed while it was under suspicion waits for a person."""
+        letters = await self._cluster.sql(
+            "select count(*) from dead_letters where reason = 'poison' and resolved_at is null"
+        )
+        if letters != [(0,)]:
+            self.history.append(f"  set aside though innocent: {letters[0][0]}")
+            await self._cluster.command("dead", "retry", "--reason", "poison")
+
+            async def none_left() -> bool:
+                return await self._cluster.drained() and not await self._cluster.sql(
+                    "select 1 from dead_letters where reason = 'poison' and resolved_at is null"
+                )
+
+            await until(none_left, 60, "letters are retried")
+
+
+@pytest.mark.timeout(4000)
+async def test_nothing_acknowledged_is_lost_doubled_or_wrong_under_any_fault(
+    report: Report, minutes: float
+) -> None:
+    end = time.monotonic() + minutes * 60
+    async with cluster() as made:
+        seed = report.seed
+        while True:
+            kinds = list(FAULTS) if minutes else list(SHORT)
+            one = Round(made, report, seed, kinds)
+            verdict = await one.run(LONG_ROUND if minutes else SHORT_ROUND, every_kind=not minutes)
+            _note(report, one, verdict)
+            assert verdict.clean, _told(one, verdict)
+            assert report.refused_while_one_store_was_away == 0, _told(one, verdict)
+            seed += 1
+            if time.monotonic() + LONG_ROUND > end:
+                break
+    assert report.acked > 1000
+
+
+def _note(report: Report, one: Round, verdict: Verdict) -> None:
+    report.acked += verdict.items
+    report.lost += verdict.lost
+    report.doubled += verdict.doubled
+    report.diverged += verdict.diverged
+    report.ack_seconds += one.ledger.ack_seconds()
+    report.rounds.append(
+        {"seed": one.seed, "items": verdict.items, "attempts": len(one.ledger.attempts),
+         "schedule": one.history}
+    )  # fmt: skip
+
+
+def _told(one: Round, verdict: Verdict) -> str:
+    return "\n".join([f"{verdict}", *one.history, f"Again: make faults SEED={one.seed}"])
