@@ -60,6 +60,10 @@ lint: $(VENV)/.tests ## Lint, types, imports
 deploy-check: .venv-deploy/.ready ## Lint or run every file under deploy/
 	@.venv-deploy/bin/python -m deploy.check
 
+.PHONY: scale-out
+scale-out: $(VENV)/.tests ## Fail Redis over, pool and replicate Postgres, under load (minutes)
+	@PAGEWIRE_SCALE_OUT=1 $(BIN)/pytest --quiet tests/deploy
+
 .PHONY: lock
 lock: ## Pin all dependencies anew, with hashes (needs uv)
 	$(LOCK) requirements.in --output-file requirements.txt
