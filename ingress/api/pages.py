@@ -18,7 +18,7 @@ from shared import log
 from shared.cache import Cache
 from shared.config import Secret
 from shared.crypto import KeyRing
-from shared.queue import NOW, ApplyWaiting, Queue, SyncPage
+from shared.queue import Queue
 from shared.store import overview, pages
 from shared.store.database import Database
 from shared.store.overview import PageOverview, PageSums
@@ -211,13 +211,10 @@ class Pages:
         await self._cache.renew()
         if page.status != "active":
             return
-        waiting = ApplyWaiting(page=page.facebook_page_id)
         try:
-            await self._queue.put(waiting, queue=NOW)
-            # A worker that looked a moment ago takes the Page for unknown for another second.
-            await self._queue.put(waiting, after=timedelta(seconds=5))
-            if sync and self._sync_interval:
-                await self._queue.put(SyncPage(page=page.facebook_page_id), queue=NOW)
+            await self._queue.welcome(
+                page.facebook_page_id, sync=sync and bool(self._sync_interval)
+            )
         except (RedisError, OSError) as error:
             # The workers' sweeps come to it by themselves.
             _log.warning("page_not_queued", page=str(page.id), error=type(error).__name__)

@@ -124,6 +124,16 @@ class Database:
         async with self.connection(wait) as connection, connection.transaction():
             yield connection
 
+    @property
+    def in_use(self) -> int:
+        """How many connections are lent out now."""
+        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return self._high
+
     async def close(self) -> None:
         """Close the pool: politely for three seconds, then at once."""
         if self._pool is None:
