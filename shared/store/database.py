@@ -48,10 +48,12 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same statement may succeed later, on another connection."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_TRANSIENT)
-    # asyncpg raises InterfaceError for a connection that was closed under it.
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | Unavailable) and (
-        not isinstance(error, asyncpg.DataError)
+    # asyncpg raises InterfaceError for a connection that was closed under it, and
+    # InternalClientError where it gives back one that is being closed.
+    passing = (
+        OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | Unavailable
     )
+    return isinstance(error, passing) and not isinstance(error, asyncpg.DataError)
 
 
 def is_refusal(error: BaseException) -> bool:
