@@ -11,6 +11,7 @@ from ingress.api import problems
 from ingress.api.callers import Callers
 from ingress.api.conversations import Conversations
 from ingress.api.directory import Directory
+from ingress.api.docs import setup_docs
 from ingress.api.hub import Hub
 from ingress.api.jobs import Jobs
 from ingress.api.live import Live
@@ -108,8 +109,10 @@ def setup_api(app: web.Application, deps: Deps) -> Api:
     """Put the API under `/api/` of an application, whose own routes there come first."""
     api = Api(deps)
     sub = web.Application(middlewares=[_answer_errors])
-    for route in routes_of(api.resources):
-        sub.router.add_route(route.method, route.path, serve(route, api.callers))
+    routes = routes_of(api.resources)
+    setup_docs(sub, routes)
+    for route in routes:
+        sub.router.add_route(route.method, route.pattern, serve(route, api.callers))
     sub.on_response_prepare.append(_dress)
     sub.on_shutdown.append(api.end_streams)
     sub.cleanup_ctx.append(api.run)

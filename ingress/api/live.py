@@ -17,7 +17,7 @@ class LiveQuery(Asked):
 
 
 class Live:
-    """Live changes."""
+    """Live."""
 
     def __init__(self, directory: Directory, hub: Hub, streams: Streams) -> None:
         self._directory = directory

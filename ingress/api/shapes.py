@@ -1,9 +1,10 @@
 """The JSON that goes in and out: camelCase names, times in ISO 8601 UTC."""
 
 from datetime import datetime
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.store.keys import Scope
 from shared.store.pages import Status
@@ -13,7 +14,12 @@ from shared.store.runs import Status as State
 
 
 class Asked(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What a client sends; a name nobody knows is an error, not ignored."""
+    """What a client sends; a name nobody knows is an error, not ignored.
+
+    `also_schema` is what JSON Schema can say of it beyond its fields.
+    """
+
+    also_schema: ClassVar[dict[str, Any]] = {}
 
 
 class Told(Struct, kw_only=True, rename="camel"):
@@ -127,6 +133,16 @@ class SyncAllAnswer(Told):
     history_complete: bool
 
 
+# A union that msgspec cannot tell apart; both are described where they are answers themselves.
+_RESULT = {
+    "anyOf": [
+        {"$ref": "#/components/schemas/SyncAnswer"},
+        {"$ref": "#/components/schemas/SyncAllAnswer"},
+        {"type": "null"},
+    ]
+}
+
+
 class Job(Told):
     """A sync. `result` is its answer once it has ended.
 
@@ -142,7 +158,7 @@ class Job(Told):
     finished_at: datetime | None
     resume_at: datetime | None
     error: str | None
-    result: SyncAnswer | SyncAllAnswer | None = None
+    result: Annotated[Raw, Meta(extra_json_schema=_RESULT)]
 
 
 class LiveChange(Told):

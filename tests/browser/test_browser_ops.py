@@ -47,7 +47,7 @@ async def test_the_feed_rests_while_somebody_reads_it(visit: Visit, world: World
     world.facebook.happen(world.pages[0])
     await expect(page.locator("#feed tbody tr")).to_have_count(1)
     await page.locator("#feed tbody tr").first.hover()
-    world.facebook.happen(world.pages[0], count=3)
+    world.facebook.happen(world.pages[0], conversations=3)
     await expect(page.locator("#feed header")).to_contain_text("3 new")
     await expect(page.locator("#feed tbody tr")).to_have_count(1)
     await page.locator("#jobs h2").hover()
@@ -60,7 +60,7 @@ async def test_a_sync_can_be_started_and_watched_to_its_end(visit: Visit, world:
     world.facebook.modes.latency = 0.3
     try:
         await row.get_by_role("button", name="Full sync").click()
-        await expect(page.get_by_role("status").last).to_contain_text("Syncing all of")
+        await expect(page.locator(".toasts")).to_contain_text("Syncing all of")
         await expect(row.locator(".badge").first).to_have_text("Syncing")
         await expect(row.get_by_role("progressbar")).to_be_visible()
         await expect(row.get_by_role("button", name="Full sync")).to_have_count(0)

@@ -28,7 +28,7 @@ const TILES = [
     label: "Backlog",
     field: "backlogLength",
     show: count,
-    beside: ({ backlogAgeSeconds }) => (backlogAgeSeconds >= 1 ? `oldest ${duration(backlogAgeSeconds * 1000)}` : "keeping up"),
+    beside: ({ backlogAgeSeconds }) => told(backlogAgeSeconds, age),
     judge: ({ backlogAgeSeconds }) => above(backlogAgeSeconds, 5, 60),
   },
   {
@@ -56,6 +56,7 @@ const TILES = [
   },
 ];
 
+const age = (seconds) => (seconds < 1 ? "keeping up" : `oldest ${duration(seconds * 1000)}`);
 const told = (value, show) => (value === null || value === undefined ? "–" : show(value));
 
 function above(value, warn, bad) {
