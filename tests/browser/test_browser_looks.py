@@ -55,7 +55,7 @@ async def test_the_ops_page_can_be_used_by_everybody(
 ):
     page = await visit("/ops", color_scheme=scheme, viewport=size, reduced_motion="reduce")
     await expect(page.locator("#pages tbody tr")).to_have_count(len(world.pages))
-    await expect(page.locator("#workers tbody tr")).not_to_have_count(0)
+    await expect(page.locator("#processes tbody tr")).not_to_have_count(0)
     await examine(page, vendor, f"ops-{scheme}-{size['width']}")
 
 
