@@ -46,6 +46,7 @@ class Simulation:
             f"--app-id={APP_ID}",
             f"--app-secret={self._app_secret}",
             f"--verify-token={settings.webhook_verify_token.reveal()}",
+            f"--database-url={settings.database_url.reveal()}",
             *SIZE,
             TRAFFIC,
             grace=0.5,

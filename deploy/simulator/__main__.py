@@ -72,6 +72,8 @@ async def serve(config: Config) -> None:
         ready = {"ready": simulator.url, "control": f"{simulator.url}/_simulator/"}
         print(json.dumps(ready), flush=True)  # noqa: T201 - stdout is for whoever waits for it
         await stop.wait()
+        if simulator.webhooks.visible:
+            print(simulator.webhooks.visible.report(), flush=True)  # noqa: T201
 
 
 def main() -> None:

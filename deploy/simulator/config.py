@@ -101,6 +101,13 @@ class Config(Struct, frozen=True, kw_only=True):
         Seconds, _is("days since the last message of the quietest conversation")
     ] = 90
     webhook_url: Annotated[str, _is("where webhooks are posted; empty: nowhere")] = ""
+    database_url: Annotated[
+        str,
+        _is(
+            "Postgres of the receiver: how long new messages take into its table is printed at "
+            "the end; empty: not measured"
+        ),
+    ] = ""
     app_id: Annotated[str, _is("the app's id")] = "1001001001001001"
     app_secret: Annotated[str, _is("signs webhooks and proofs")] = "simulator-app-secret"  # noqa: S105 - a secret that is none
     verify_token: Annotated[str, _is("told to the webhook URL when it is asked for consent")] = (

@@ -25,6 +25,7 @@ from deploy.simulator.tokens import Tokens
 from deploy.simulator.traffic import Traffic
 from deploy.simulator.truth import Conversation, Platform, Truth
 from deploy.simulator.updates import Update
+from deploy.simulator.visible import Visible
 from deploy.simulator.webhooks import Webhooks
 
 
@@ -67,7 +68,7 @@ class Simulator:
         )
         self.url = ""
         self._runner: web.AppRunner | None = None
-        self._traffic: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         server = GraphServer(self.graph, self.modes, self.clock, self.faults, self.calls)
@@ -81,7 +82,10 @@ class Simulator:
         await site.start()
         port = self._runner.addresses[0][1]
         self.url = f"http://{self.config.host}:{port}"
-        self._traffic = asyncio.create_task(self.traffic.run())
+        self._tasks.append(asyncio.create_task(self.traffic.run()))
+        if self.config.database_url:
+            self.webhooks.visible = Visible(self.config.database_url)
+            self._tasks.append(asyncio.create_task(self.webhooks.visible.run()))
         return self
 
     async def __aexit__(
@@ -90,9 +94,9 @@ class Simulator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._traffic:
-            self._traffic.cancel()
-            await asyncio.gather(self._traffic, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.webhooks.close()
         if self._runner:
             await self._runner.cleanup()

@@ -20,6 +20,7 @@ from deploy.simulator.config import Config, Modes
 from deploy.simulator.subscriptions import Subscriptions
 from deploy.simulator.truth import Page
 from deploy.simulator.updates import Update
+from deploy.simulator.visible import Visible
 
 KEPT = 100_000
 """So many of the newest attempts, and of the updates nobody was told of, are remembered."""
@@ -57,13 +58,13 @@ class Alert(Struct, frozen=True):
 
 
 class _Parcel(Struct):
-    """A body on its way, with the Pages and messages in it."""
+    """A body on its way, with the Pages in it, and the messages by account and mid."""
 
     number: int
     object: str
     body: dict[str, Any]
     pages: dict[str, Page]
-    mids: tuple[str, ...]
+    messages: tuple[tuple[str, str], ...]
 
 
 def retries(*, keep: bool) -> Iterator[int]:
@@ -89,6 +90,7 @@ class Webhooks:
         self.ledger: deque[Attempt] = deque(maxlen=KEPT)
         self.alerts: list[Alert] = []
         self.unsent: deque[Update] = deque(maxlen=KEPT)
+        self.visible: Visible | None = None
         self._failing_since: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
@@ -154,7 +156,7 @@ class Webhooks:
                 object=kind,
                 body=wire.body(kind, rows, self._clock.now_ms()),
                 pages={row.page.id: row.page for row in rows},
-                mids=tuple(row.mid for row in rows if row.mid),
+                messages=tuple((row.entry_id, row.mid) for row in rows if row.mid),
             )
             late = self._rng.random() < self._modes.delay
             wait = self._rng.random() * self._modes.delay_seconds if late else 0.0
@@ -182,6 +184,9 @@ class Webhooks:
         if callback is None:
             return False
         body = wire.encode(parcel.body)
+        if self.visible:
+            for page_id, mid in parcel.messages:
+                self.visible.sent(page_id, mid)
         sent_at, started = time.time(), time.perf_counter()
         status, problem = await self.post(callback.url, body, wire.headers(body, self.secret))
         self.ledger.append(
@@ -189,7 +194,7 @@ class Webhooks:
                 delivery=parcel.number,
                 attempt=attempt,
                 pages=tuple(parcel.pages),
-                mids=parcel.mids,
+                mids=tuple(mid for _, mid in parcel.messages),
                 sent_at=sent_at,
                 milliseconds=(time.perf_counter() - started) * 1000,
                 status=status,

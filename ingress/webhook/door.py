@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Literal
 
 from aiohttp import web
 from msgspec import Struct
@@ -39,11 +38,6 @@ BEAT_EVERY = 10.0
 
 GOODBYE_SECONDS = 1.0
 
-_CALLBACKS: tuple[tuple[str, Literal["deauthorize", "data_deletion"]], ...] = (
-    ("deauthorize", "deauthorize"),
-    ("data-deletion", "data_deletion"),
-)
-
 
 class EvictingRedis(PagewireError):
     """The Redis may delete what was acknowledged."""
@@ -70,15 +64,15 @@ class Door:
         self._settings, self._stream, self._pool = settings, stream, pool
         self._presence = Presence(Witness(pool, ingress, boot, patience=POSTGRES_SECONDS), ledger)
         self._watch = StreamWatch(stream, self._presence.suspect, time.time_ns() // 1_000_000)
-        self._in_redis = Keeper("redis", self._watch.append, self._watch.look, REDIS_SECONDS)
         self._in_postgres = Keeper("postgres", inbox.append, inbox.ping, POSTGRES_SECONDS)
-        self._keepers = [self._in_redis, self._in_postgres]
-        if settings.ingress_log == "postgres":
-            self._keepers = [self._in_postgres]
+        self._keepers = [self._in_postgres]
+        if settings.ingress_log != "postgres":
+            in_redis = Keeper("redis", self._watch.append, self._watch.look, REDIS_SECONDS)
+            self._keepers.insert(0, in_redis)
 
-        def lane(order: list[Keeper]) -> GroupCommit:
+        def lane(keepers: list[Keeper]) -> GroupCommit:
             every = settings.ingress_log == "both"
-            return GroupCommit(ingress, boot, ledger, order, every=every)
+            return GroupCommit(ingress, boot, ledger, keepers, every=every)
 
         self._intake = Intake(small=lane(self._keepers), large=lane(self._keepers[::-1]))
 
@@ -111,9 +105,10 @@ class Door:
         app.router.add_post("/api/webhook", receiver.answer)
         # Without this the API, which has all of `/api/`, would say that there is no such thing.
         app.router.add_route("*", "/api/webhook", _not_allowed)
-        for name, kind in _CALLBACKS:
-            callback = Callback(kind, self._intake, bodies, app_secrets)
-            app.router.add_post(f"/api/webhook/{name}", callback.answer)
+        deauthorize = Callback("deauthorize", self._intake, bodies, app_secrets)
+        data_deletion = Callback("data_deletion", self._intake, bodies, app_secrets)
+        app.router.add_post("/api/webhook/deauthorize", deauthorize.answer)
+        app.router.add_post("/api/webhook/data-deletion", data_deletion.answer)
 
     def readiness(self) -> Readiness:
         """Tell whether webhooks can be acknowledged now."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ingress.webhook.body import Bodies, Refused
 from ingress.webhook.intake import Intake
+from ingress.webhook.strangers import Strangers
 from shared import log, metrics
 from shared.facebook.signature import verify
 
@@ -30,6 +31,7 @@ class Receiver:
         self._secrets = secrets
         self._accepted = metrics.webhook_requests.labels("accepted")
         self._signed = [metrics.webhook_signed.labels(str(n)) for n in range(len(secrets))]
+        self._strangers = Strangers()
         self._unsigned = 0
         self._told = 0.0
 
@@ -39,7 +41,7 @@ class Receiver:
         try:
             body = await self._bodies.read(request)
             try:
-                self._check(body, request.headers.getall(_SIGNATURE, []))
+                self._check(body, request)
                 if not await self._intake.put("webhook", body):
                     raise Refused(503, "not_durable")
             finally:
@@ -50,27 +52,38 @@ class Receiver:
         metrics.webhook_seconds.observe(time.perf_counter() - started)
         return web.Response(body=b"EVENT_RECEIVED", headers=_TEXT)
 
-    def _check(self, body: bytes, signatures: list[str]) -> None:
+    def _check(self, body: bytes, request: web.Request) -> None:
         """Raise Refused unless the one signature is by one of our secrets."""
+        signatures = request.headers.getall(_SIGNATURE, [])
         if len(signatures) == 1:
             signer = verify(body, signatures[0], self._secrets)
             if signer is not None:
                 self._signed[signer].inc()
                 return
         reason = _what_is_wrong(signatures)
+        too_many = self._strangers.too_many(request.remote or "")
         self._unsigned += 1
         now = time.monotonic()
         if now - self._told > _TELL_EVERY:
-            _log.warning("signature_failed", reason=reason, requests=self._unsigned)
+            _log.warning(
+                "signature_failed",
+                reason=reason,
+                requests=self._unsigned,
+                mostly_from=self._strangers.busiest(),
+            )
             self._told, self._unsigned = now, 0
-        raise Refused(401, reason)
+        raise Refused(429, "signature_flood") if too_many else Refused(401, reason)
 
 
 def refusal(refused: Refused) -> web.Response:
     """Return the answer to a refused request, counted."""
     metrics.webhook_requests.labels(refused.reason).inc()
     headers = _AGAIN if refused.status == 503 else _TEXT
-    return web.Response(status=refused.status, text=refused.reason, headers=headers)
+    answer = web.Response(status=refused.status, text=refused.reason, headers=headers)
+    if refused.status == 429:
+        # Every further try costs a connection.
+        answer.force_close()
+    return answer
 
 
 def _what_is_wrong(signatures: list[str]) -> str:

@@ -7,16 +7,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from deploy.local import binaries
+from deploy.local import binaries, ports
 from shared.store.migrate import migrate
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PASSWORDS = {
     f"{kind}_PASSWORD": secrets.token_hex(8)
-    for kind in ("MIGRATOR", "INGRESS", "API", "WORKER", "OPERATOR")
+    for kind in ("MIGRATOR", "INGRESS", "API", "WORKER", "OPERATOR", "PRODUCER")
 }
 
 
@@ -33,10 +34,17 @@ def psql(dsn: str, file: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+class Guarded(NamedTuple):
+    """Where a Redis listens."""
+
+    socket: Path
+    port: int
+
+
 class Roles:
     """The addresses of one database and one Redis, a kind of process each."""
 
-    def __init__(self, database: str, redis: Path) -> None:
+    def __init__(self, database: str, redis: Guarded) -> None:
         self._database, self._redis = database, redis
 
     def database(self, kind: str) -> str:
@@ -45,14 +53,18 @@ class Roles:
 
     def redis(self, kind: str) -> str:
         password = PASSWORDS[f"{kind.upper()}_PASSWORD"]
-        return f"unix://{kind}:{password}@{self._redis}?db=0"
+        return f"unix://{kind}:{password}@{self._redis.socket}?db=0"
+
+    def redis_over_tcp(self, kind: str) -> str:
+        password = PASSWORDS[f"{kind.upper()}_PASSWORD"]
+        return f"redis://{kind}:{password}@127.0.0.1:{self._redis.port}/0"
 
     def urls(self, kind: str) -> dict[str, str]:
         return {"DATABASE_URL": self.database(kind), "REDIS_URL": self.redis(kind)}
 
 
 @pytest.fixture
-async def roles(empty_database: str, guarded_redis: Path) -> Roles:
+async def roles(empty_database: str, guarded_redis: Guarded) -> Roles:
     """A database with roles, migrated and granted as an operator is told to, and such a Redis."""
     psql(empty_database, DEPLOY / "postgres/roles.sql")
     found = Roles(empty_database, guarded_redis)
@@ -62,16 +74,17 @@ async def roles(empty_database: str, guarded_redis: Path) -> Roles:
 
 
 @pytest.fixture
-def guarded_redis() -> Iterator[Path]:
-    """The socket of a Redis started by deploy/redis/start."""
+def guarded_redis() -> Iterator[Guarded]:
+    """A Redis started by deploy/redis/start."""
     with tempfile.TemporaryDirectory(prefix="pagewire-redis-") as name:
         folder, server = Path(name), binaries.redis().path
         (folder / "bin").mkdir()
         # As the image has it: the server's program is found by its name.
         (folder / "bin/valkey-server").symlink_to(server)
-        place = ("--port", "0", "--unixsocket", folder / "socket", "--dir", folder)
+        port = str(ports.any_free("127.0.0.1"))
+        place = ("--bind", "127.0.0.1", "--port", port, "--unixsocket", folder / "socket")
         process = subprocess.Popen(
-            ["sh", DEPLOY / "redis/start", DEPLOY / "redis", *place],
+            ["sh", DEPLOY / "redis/start", DEPLOY / "redis", "--dir", folder, *place],
             env=os.environ | PASSWORDS | {
                 "PATH": f"{folder}/bin:{os.environ['PATH']}",
                 "USERS": str(folder / "users.acl"),
@@ -82,7 +95,7 @@ def guarded_redis() -> Iterator[Path]:
             while not (folder / "socket").exists():
                 assert process.poll() is None, "the server ended at once"
                 time.sleep(0.01)
-            yield folder / "socket"
+            yield Guarded(folder / "socket", int(port))
         finally:
             process.terminate()
             process.wait()

@@ -67,7 +67,7 @@ async def test_postgres_refuses_what_is_not_its_business(roles: Roles):
     assert allowed == []
 
 
-KINDS = ("ingress", "api", "worker", "operator")
+KINDS = ("ingress", "api", "worker", "operator", "producer")
 FOREIGN = [
     (kind, command)
     for kind in KINDS
@@ -101,6 +101,10 @@ FOREIGN += [
     ("worker", "XGROUP SETID pagewire:backlog workers 0"),
     ("operator", "XADD pagewire:backlog * e 1"),
     ("operator", "SET pagewire:graph:app 1"),
+    ("producer", "GET arq:job:1"),
+    ("producer", "ZRANGE pagewire:now 0 -1"),
+    ("producer", "XADD pagewire:backlog * e 1"),
+    ("producer", "INFO"),
 ]
 
 
@@ -119,7 +123,7 @@ async def test_redis_refuses_what_is_not_its_business(roles: Roles):
 
 
 async def test_redis_lets_nobody_in_without_a_password(guarded_redis):
-    client = redis.asyncio.Redis.from_url(f"unix://{guarded_redis}")
+    client = redis.asyncio.Redis.from_url(f"unix://{guarded_redis.socket}")
     with pytest.raises(redis.exceptions.ConnectionError, match="Authentication required"):
         await client.ping()
     await client.aclose()

@@ -74,6 +74,8 @@ async def test_a_replica_that_lacks_the_tail_is_given_it_again(group: Group, sta
     stack.worker.kill()  # what is applied could not be lost any more
     for replica in group.replicas:
         replica.signal(signal.SIGSTOP)
+    # Else what was on its way to them would still arrive.
+    await group.primary.ask("CLIENT", "KILL", "TYPE", "REPLICA")
     assert await _send(stack, count=200, a_second=200) == [200] * 200
     group.primary.kill()
     for replica in group.replicas:
