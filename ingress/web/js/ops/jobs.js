@@ -3,7 +3,7 @@ import { html } from "../../vendor/preact.js";
 import { duration, RelativeTime } from "../time.js";
 import { Bar } from "./bar.js";
 import { Card } from "./card.js";
-import { count, milliseconds, plural } from "./numbers.js";
+import { count, milliseconds } from "./numbers.js";
 import { overview } from "./state.js";
 
 const LEVELS = { queued: "", running: "busy", complete: "good", interrupted: "warn", failed: "bad" };
@@ -53,8 +53,9 @@ function Running({ synced, total }) {
   return html`<${Bar} role="progressbar" label="Progress" value=${synced} of=${total} />`;
 }
 
-const came = ({ synced, inserted, updated }) =>
-  `${plural(synced, "conversation")}: ${count(inserted)} new, ${count(updated)} updated`;
+function came({ inserted, updated }) {
+  return inserted + updated ? `${count(inserted)} new, ${count(updated)} updated` : "nothing new";
+}
 
 function took(startedAt, finishedAt) {
   if (!startedAt || !finishedAt) return "–";
