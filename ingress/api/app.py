@@ -97,6 +97,7 @@ class Api:
                 directory,
                 jobs,
                 asked,
+                self._redis,
                 self.cache,
                 KeyRing(keys) if keys else None,
                 sync_interval=settings.sync_interval,
