@@ -54,12 +54,12 @@ def main() -> None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
         with local.postgres(folder) as postgres:
             asyncio.run(_track_commits(postgres))
+        KEPT.mkdir(parents=True, exist_ok=True)
         servers = Servers(
             opened.enter_context(local.postgres(folder)),
             opened.enter_context(local.redis(folder)),
             KEPT,
         )
-        KEPT.mkdir(parents=True, exist_ok=True)
         machine = asyncio.run(report.machine(servers))
         rounds = asyncio.run(measure(servers, arguments))
     text = report.markdown(machine, rounds)
