@@ -49,6 +49,14 @@ faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEE
 faults-short: $(VENV)/.tests ## The same in three minutes, with the faults that matter most
 	@FAULTS_MINUTES=0 FAULTS_SEED=$(SEED) $(BIN)/pytest --quiet --exitfirst tests/faults
 
+.PHONY: bench
+bench: $(VENV)/.tests .venv-bench/.ready ## Measure Pagewire beside its peers and limits, in 25 minutes
+	@$(BIN)/python -m tests.bench
+
+.PHONY: bench-short
+bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for the ratios only
+	@$(BIN)/python -m tests.bench --short
+
 .PHONY: lint
 lint: $(VENV)/.tests ## Lint, types, imports
 	@$(BIN)/ruff check --quiet --output-format=concise
@@ -71,10 +79,11 @@ lock: ## Pin all dependencies anew, with hashes (needs uv)
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) requirements-clients.in --output-file requirements-clients.txt
 	$(LOCK) requirements-deploy.in --output-file requirements-deploy.txt
+	$(LOCK) requirements-bench.in --output-file requirements-bench.txt
 
 .PHONY: clean
 clean: ## Remove .venv and caches; the data in .pagewire stays
-	rm -rf $(VENV) .venv-deploy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-deploy .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 # --- the virtual environment; each stamp says what it is good for -------------------------------
 
@@ -105,4 +114,13 @@ $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	@echo 'Installing what judges deploy/'
 	@$(PYTHON) -m venv .venv-deploy
 	@.venv-deploy/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --only-binary=:all: -r requirements-deploy.txt
+	@touch $@
+
+# The peers of the benchmark; one that cannot be installed is left out, and the benchmark says so.
+BULLMQ := tests/bench/peers/bullmq
+.venv-bench/.ready: requirements-bench.txt $(BULLMQ)/package-lock.json
+	@echo 'Installing what Pagewire is measured beside'
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --only-binary=:all: -r requirements-bench.txt || true
+	@npm ci --prefix $(BULLMQ) --silent --no-audit --no-fund || true
 	@touch $@

@@ -16,13 +16,19 @@ grant insert (entry), select (received_at) on webhook_inbox to pagewire_ingress;
 grant insert (cause, ingress, from_at, until_at) on gaps to pagewire_ingress;
 grant insert (ingress, boot, started_at), select (ingress, boot, seen_at), update (seen_at, acked),
     delete on ingress_boots to pagewire_ingress;
+-- How far a data deletion is, for whoever has its code; not who asked for it.
+grant select (code, kind, status, received_at, finished_at) on privacy_requests
+    to pagewire_ingress, pagewire_api;
+
+-- Where a person sees what became of their data-deletion request.
+grant select (code, kind, status, received_at, finished_at) on privacy_requests to pagewire_ingress;
 
 -- The API: shows what there is, and writes what people do: tags, what they have seen, sessions,
 -- syncs asked for, Pages. It makes no message, and no key.
 grant select on
     facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, changes_forgotten, sync_runs, sync_members, sync_points, sync_findings,
-    gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations
+    gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations, app_users
     to pagewire_api;
 grant select (received_at) on webhook_inbox to pagewire_api;
 grant insert on
@@ -37,25 +43,44 @@ grant delete on sessions, feed_consumers to pagewire_api;
 -- Removing a Page with all that is known of it.
 grant delete on
     facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
-    dead_letters, changes, sync_runs, sync_members, sync_points, sync_findings
+    dead_letters, changes, sync_runs, sync_members, sync_points, sync_findings, app_users
     to pagewire_api;
+grant select on app_users to pagewire_api;
 
 -- The workers: everything about conversations. They add and remove no Page, and know no key.
 grant select, insert, update, delete on
     conversations, messages, reactions, tags, conversation_tags, events, raw_events, dead_letters,
     changes, sync_runs, sync_members, sync_points, sync_findings, webhook_inbox
     to pagewire_worker;
-grant select on facebook_pages, changes_forgotten, gaps, ingress_boots, migrations
+grant select on facebook_pages, changes_forgotten, gaps, ingress_boots, migrations, app_users
     to pagewire_worker;
 grant update (
     status, status_reason, instagram_id, last_synced_at, proven_at, proven_level
 ) on facebook_pages to pagewire_worker;
 grant update (through) on changes_forgotten to pagewire_worker;
 grant update (repaired_at) on gaps to pagewire_worker;
+-- Erasing people: a tombstone stays, and so does the salt.
+grant select, insert on erased, audit to pagewire_worker;
+grant select on erasure_salt to pagewire_worker;
+grant select, insert, update on privacy_requests to pagewire_worker;
+grant select, delete on app_users to pagewire_worker;
+grant execute on function
+    erased_among(text[], text[]), person_digest(text), names_person(bytea, text)
+    to pagewire_worker, pagewire_operator;
 grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
     to pagewire_worker;
 
--- A person at the command line: every row, no table.
+-- Erasing people, and keeping them erased: nobody takes a tombstone down, or an audit line back.
+grant select, insert on erased to pagewire_worker;
+grant select on erasure_salt to pagewire_worker;
+grant select, insert, update on privacy_requests to pagewire_worker;
+grant insert, select (subject) on audit to pagewire_worker;
+grant execute on function
+    person_digest(text), erased_among(text[], text[]), names_person(bytea, text)
+    to pagewire_worker, pagewire_operator;
+
+-- A person at the command line: every row but those, no table.
 grant select, insert, update, delete on all tables in schema public to pagewire_operator;
+revoke update, delete on erased, erasure_salt, audit from pagewire_operator;
 
 commit;

@@ -13,7 +13,7 @@ from ingress.api import cursors
 from ingress.api.callers import Caller
 from ingress.api.cursors import Cursor
 from ingress.api.directory import Directory
-from ingress.api.routes import Encoded, Id, endpoint
+from ingress.api.routes import Encoded, Id, Limit, Name, endpoint
 from ingress.api.shapes import Asked, ConversationSlice, MessageSlice
 from shared.cache import Cache, Question, about_conversation, about_list
 from shared.store import reading, tags
@@ -21,9 +21,18 @@ from shared.store.database import Database
 from shared.store.reading import Conversation, Wanted
 from shared.store.tags import Touched
 
-TagName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\u0000-\u001f]*$")]
 Words = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000]*$")]
-Limit = Annotated[int, Meta(ge=1, le=200)]
+
+Time = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        extra_json_schema={
+            "pattern": r"^[1-9]\d{3}-(0[1-9]|1[0-2])-([01][1-9]|2[0-8])T"
+            r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z$"
+        },
+    ),
+]
 
 _MOST_TOKENS = 10
 
@@ -38,7 +47,7 @@ class TagPath(Asked):
     """Our id of a conversation, and a tag's name."""
 
     id: UUID
-    name: TagName
+    name: Name
 
 
 class Listing(Asked):
@@ -48,7 +57,7 @@ class Listing(Asked):
     """
 
     page_id: Id | None = None
-    tag: TagName | None = None
+    tag: Name | None = None
     q: Words | None = None
     unread: bool = False
     limit: Limit = 50
@@ -65,7 +74,7 @@ class Slice(Asked):
 class Seen(Asked):
     """Up to when: the `sentAt` of the newest message that was shown; now, without it."""
 
-    until: datetime | None = None
+    until: Time | None = None
 
 
 class Conversations:

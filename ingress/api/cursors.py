@@ -7,10 +7,12 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from ingress.api.problems import Problem
+from shared.errors import NotFound
 from shared.store.reading import LAST_MS, Place
 
-Cursor: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000)]
+Cursor: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=1000, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")
+]
 
 _VERSION = 1
 _decoder = msgspec.msgpack.Decoder(
@@ -27,7 +29,7 @@ def write(listing: str, place: Place | None) -> str | None:
 
 
 def read(listing: str, cursor: str | None) -> Place | None:
-    """Return the place of a cursor; raises a 400 Problem for one that is not of this listing."""
+    """Return the place of a cursor; raises NotFound for one that is none of this listing's."""
     if cursor is None:
         return None
     try:
@@ -36,5 +38,5 @@ def read(listing: str, cursor: str | None) -> Place | None:
     except (binascii.Error, ValueError):
         version, of, ms, last = 0, "", 0, ""
     if (version, of) != (_VERSION, listing) or "\0" in last:
-        raise Problem(400, "The cursor is not one of this listing's: begin without one.")
+        raise NotFound("The cursor is none of this listing's: begin without one.")
     return Place(ms, last)

@@ -1,4 +1,4 @@
-"""Jobs."""
+"""Jobs over HTTP: syncs that were asked for, and how far they are."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from msgspec import Raw
 
 from ingress.api.callers import Caller
 from ingress.api.routes import EVENT_STREAM, endpoint
@@ -38,7 +39,7 @@ class JobPath(Asked):
 
 
 class Jobs:
-    """Jobs: syncs that were asked for."""
+    """Jobs."""
 
     def __init__(self, database: Database, streams: Streams) -> None:
         self._database = database
@@ -151,7 +152,7 @@ def _job(
         finished_at=run.finished_at,
         resume_at=run.resume_at,
         error=run.error,
-        result=result,
+        result=Raw(msgspec.json.encode(result)),
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
 
 import msgspec
 from aiohttp import hdrs, web
@@ -31,13 +32,18 @@ Handler: TypeAlias = Callable[..., Awaitable[Any]]
 T = TypeVar("T")
 F = TypeVar("F", bound=Handler)
 
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000]*$")]
-"""Text a person chose; Postgres keeps no NUL."""
+Name: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=100, pattern=r"^[^\u0000-\u001f\u007f]*$(?!\n)")
+]
+"""What a person calls something: one line, without control characters."""
 
-Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.:-]+$")]
+Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.:-]+$(?!\n)")]
 """An id of ours or of Facebook's."""
 
-_ARGUMENTS = ("path", "query", "body")
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=200)]
+"""How many rows a slice has at most."""
+
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 
 class Encoded(Struct, Generic[T], frozen=True):
@@ -73,6 +79,17 @@ class Route(Struct, frozen=True, kw_only=True):
     answers: dict[int, Any]
     takes: frozenset[str]
     content_type: str
+
+    @property
+    def pattern(self) -> str:
+        """The path as aiohttp matches it: `sync` is not mistaken for one of our ids."""
+        if self.path_type is None:
+            return self.path
+        path = self.path
+        for part in msgspec.structs.fields(self.path_type):
+            if part.type is UUID:
+                path = path.replace(f"{{{part.encode_name}}}", f"{{{part.encode_name}:{_UUID}}}")
+        return path
 
 
 def endpoint(
@@ -220,6 +237,8 @@ def _response(value: Any) -> web.StreamResponse:
         case Encoded(body):
             return web.Response(body=body, content_type=JSON)
         case Answer(status=status, value=inner, headers=headers):
-            body = b"" if inner is None else msgspec.json.encode(inner)
+            if inner is None:
+                return web.Response(status=status, headers=headers)
+            body = msgspec.json.encode(inner)
             return web.Response(status=status, body=body, content_type=JSON, headers=headers)
     return web.Response(body=msgspec.json.encode(value), content_type=JSON)

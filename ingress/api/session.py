@@ -24,7 +24,7 @@ class SignIn(Asked):
 
 
 class Sessions:
-    """Signing in and out."""
+    """Session."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,9 +1,10 @@
 """Asking for syncs, with the bodies and answers of the system this one replaces."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
+from msgspec import UNSET, Raw, UnsetType
 from redis.exceptions import RedisError
 
 from ingress.api.callers import Caller
@@ -30,8 +31,12 @@ _ASKED_BY_PEOPLE = 0
 class SyncOne(Asked):
     """Which Page: our id or Facebook's, both where both are known."""
 
-    page_id: Id | None = None
-    facebook_page_id: Id | None = None
+    also_schema: ClassVar[dict[str, Any]] = {
+        "anyOf": [{"required": ["pageId"]}, {"required": ["facebookPageId"]}]
+    }
+
+    page_id: Id | UnsetType = UNSET
+    facebook_page_id: Id | UnsetType = UNSET
     force_full: bool = False
 
 
@@ -48,7 +53,7 @@ class Waiting(Asked):
 
 
 class Syncs:
-    """Syncs with Facebook."""
+    """Syncs."""
 
     def __init__(self, database: Database, directory: Directory, queue: Queue, jobs: Jobs) -> None:
         self._database = database
@@ -57,9 +62,7 @@ class Syncs:
         self._jobs = jobs
 
     @endpoint("POST", "/conversations/sync", scope="sync", answers={200: SyncAnswer, 202: Job})
-    async def sync(
-        self, caller: Caller, query: Waiting, body: SyncOne
-    ) -> Answer[SyncAnswer | SyncAllAnswer | Job | None]:
+    async def sync(self, caller: Caller, query: Waiting, body: SyncOne) -> Answer[Job | Raw]:
         """Sync one Page, and wait up to 25 seconds for the end.
 
         A sync of the Page that runs already is joined; a full one joins only a full one, and
@@ -81,7 +84,7 @@ class Syncs:
     )
     async def sync_all(
         self, caller: Caller, query: Waiting, body: SyncAll | None
-    ) -> Answer[SyncAnswer | SyncAllAnswer | Job | None]:
+    ) -> Answer[Job | Raw]:
         """Sync all active Pages, and wait up to 25 seconds for the end.
 
         Parked Pages are listed too, with their reason.
@@ -100,7 +103,7 @@ class Syncs:
 
     async def _page(self, caller: Caller, body: SyncOne) -> Page:
         """Return the Page that is meant; raises a Problem, or NotFound."""
-        ids = [any_id for any_id in (body.page_id, body.facebook_page_id) if any_id]
+        ids = [any_id for any_id in (body.page_id, body.facebook_page_id) if any_id is not UNSET]
         if not ids:
             raise Problem(400, "Say which Page: `pageId` or `facebookPageId`.")
         meant = [await self._directory.find(any_id, caller.pages) for any_id in ids]
@@ -108,9 +111,7 @@ class Syncs:
             raise Problem(400, "`pageId` and `facebookPageId` are two different Pages.")
         return meant[0]
 
-    async def _answer(
-        self, caller: Caller, run: UUID, query: Waiting
-    ) -> Answer[SyncAnswer | SyncAllAnswer | Job | None]:
+    async def _answer(self, caller: Caller, run: UUID, query: Waiting) -> Answer[Job | Raw]:
         await self._wake(run)
         patience = PATIENCE if query.wait else timedelta()
         job = await self._jobs.ended(caller.page_ids, run, patience)

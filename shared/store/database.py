@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeAlias
 
 import asyncpg
@@ -48,10 +48,12 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same statement may succeed later, on another connection."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_TRANSIENT)
-    # asyncpg raises InterfaceError for a connection that was closed under it.
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | Unavailable) and (
-        not isinstance(error, asyncpg.DataError)
+    # asyncpg raises InterfaceError for a connection that was closed under it, and
+    # InternalClientError where it gives back one that is being closed.
+    passing = (
+        OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | Unavailable
     )
+    return isinstance(error, passing) and not isinstance(error, asyncpg.DataError)
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -65,12 +67,16 @@ class Database:
     `writer` settings make every plan the nested index lookup its statement was written for, and
     have it made once (planning costs a quarter of a millisecond a statement). It may be made while
     the tables are empty and is kept when they are large; a test holds it to the right index.
+
+    `?pgbouncer=true` in the URL says that statements may go to another server each: then every loan
+    is one transaction, and no statement is prepared for a later one.
     """
 
     def __init__(
         self, dsn: str, *, low: int = 0, high: int = 10, writer: bool = False, timeout: float = 30
     ) -> None:
-        self._dsn, self._low, self._high, self._timeout = dsn, low, high, timeout
+        self._dsn, self._shared = _without_mark(dsn)
+        self._low, self._high, self._timeout = low, high, timeout
         self._settings = {"application_name": "pagewire", "jit": "off"}
         if writer:
             self._settings |= {
@@ -96,6 +102,7 @@ class Database:
                     timeout=5,
                     command_timeout=self._timeout,
                     max_inactive_connection_lifetime=300,
+                    statement_cache_size=0 if self._shared else 100,
                     server_settings=self._settings,
                 )
             return self._pool
@@ -112,7 +119,8 @@ class Database:
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise cannot_connect(error) from error
         try:
-            yield connection
+            async with connection.transaction() if self._shared else nullcontext():
+                yield connection
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise NotMigrated from error
         finally:
@@ -124,6 +132,16 @@ class Database:
         async with self.connection(wait) as connection, connection.transaction():
             yield connection
 
+    @property
+    def in_use(self) -> int:
+        """How many connections are lent out now."""
+        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return self._high
+
     async def close(self) -> None:
         """Close the pool: politely for three seconds, then at once."""
         if self._pool is None:
@@ -132,3 +150,11 @@ class Database:
             await asyncio.wait_for(self._pool.close(), 3)
         except TimeoutError:
             self._pool.terminate()
+
+
+def _without_mark(dsn: str) -> tuple[str, bool]:
+    """Return the URL without `pgbouncer=true`, and whether it had that."""
+    address, _, query = dsn.partition("?")
+    options = query.split("&") if query else []
+    kept = [option for option in options if option != "pgbouncer=true"]
+    return "?".join(filter(None, (address, "&".join(kept)))), kept != options

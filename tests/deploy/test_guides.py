@@ -11,10 +11,12 @@ import pytest
 from cyclopts import CoercionError, MissingArgumentError, ValidationError
 
 from ingress.cli.app import app
+from shared.queue import JOBS
 from tests.deploy.conftest import DEPLOY, Roles, psql
 from tests.stack import ROOT, Stack
 
 GUIDES = sorted((DEPLOY / "guides").glob("*.md"))
+PATHS = r"(?<![\w/.])(?:ingress|worker|shared|deploy|tests)/[\w./-]+\w"
 by_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 
 
@@ -39,9 +41,7 @@ def test_every_link_leads_somewhere(guide: Path):
 def test_every_file_it_names_exists(guide: Path):
     ours = [ROOT / package for package in ("ingress", "worker", "shared", "deploy", "tests")]
     names = {file.name for package in ours for file in package.rglob("*") if file.is_file()}
-    for path in set(
-        re.findall(r"\b(?:ingress|worker|shared|deploy)/[\w./-]+\w", guide.read_text())
-    ):
+    for path in set(re.findall(PATHS, guide.read_text())):
         if "yours" not in path:
             assert (ROOT / path).exists(), path
     for name in set(re.findall(r"\b[a-z_]+\.(?:py|sql)\b", guide.read_text())):
@@ -64,6 +64,15 @@ def test_every_command_it_shows_is_understood(guide: Path):
         # Its arguments may be left out where a command is only named.
         with contextlib.suppress(MissingArgumentError, CoercionError, ValidationError):
             app.parse_args(tokens, exit_on_error=False, print_error=False)
+
+
+def test_the_guide_to_jobs_has_every_job_and_every_argument():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", (DEPLOY / "guides/jobs.md").read_text(), re.MULTILINE
+    )
+    told = {name: set(re.findall(r"`(\w+)`", arguments)) for name, arguments in rows}
+    declared = {name: set(kind.__struct_fields__) for name, kind in JOBS.items()}
+    assert {name: told[name] for name in told if name in declared} == declared
 
 
 async def test_the_original_systems_pages_keep_their_ids_and_tags(roles: Roles, tmp_path: Path):

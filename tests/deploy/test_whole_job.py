@@ -1,8 +1,11 @@
 """Every kind of process under its own role and user, doing everything it is there for."""
 
 import asyncio
+import base64
 import contextlib
+import hmac
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,8 @@ async def _do_everything(here: Installation, facebook: Simulator) -> None:
         assert answer.status < 300, await answer.text()
     assert await here.post(_webhook(first, "m_before")) == 200
 
+    await _ask_for_deletion(here)
+
     # A person: a key, two Pages (one at the command line, one through the API), syncs.
     key = (await stack.command("key", "create", "--scope", "admin"))["key"]
     here.http.headers["Authorization"] = f"Bearer {key}"
@@ -171,6 +176,11 @@ async def _do_everything(here: Installation, facebook: Simulator) -> None:
         ) == [(2,)]
 
     await stack.until(tried_again)
+    await stack.command("erase", "7001", "--page", first, "--yes")
+    await stack.command("replay", "--since", "1h")
+    assert await here.post(_webhook(first, "m_after")) == 200
+    await stack.until(stack.drained)
+    assert await stack.rows("select mid from messages where participant_id = '7001'") == []
     await here.ask("DELETE", f"/api/pages/{second}?purge=true")
     await stack.until(stack.drained)
 
@@ -179,6 +189,24 @@ async def _do_everything(here: Installation, facebook: Simulator) -> None:
         return len(told) == 1
 
     await stack.until(accounted)
+
+
+async def _ask_for_deletion(here: Installation) -> None:
+    """Ask as Facebook asks in a person's name, and look at the page that person is shown."""
+    asked = {"algorithm": "HMAC-SHA256", "issued_at": int(time.time()), "user_id": "218471"}
+    payload = base64.urlsafe_b64encode(json.dumps(asked).encode()).rstrip(b"=")
+    mac = hmac.new(SECRET.encode(), payload, "sha256").digest()
+    request = (base64.urlsafe_b64encode(mac).rstrip(b"=") + b"." + payload).decode()
+    url = here.stack.url + "/api/webhook/data-deletion"
+    async with here.http.post(url, data={"signed_request": request}) as answer:
+        assert answer.status == 200, await answer.text()
+        code = (await answer.json())["confirmation_code"]
+
+    async def shown() -> bool:
+        async with here.http.get(f"{url}/{code}") as page:
+            return page.status == 200 and "A person is looking" in await page.text()
+
+    await here.stack.until(shown)
 
 
 async def _what_waits_for_its_time(roles: Roles, environment: dict[str, str]) -> None:

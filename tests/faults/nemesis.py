@@ -1,7 +1,7 @@
 """Everything that goes wrong, by name, and a schedule of it that a seed decides.
 
-A fault is an async context manager: entering does the harm, leaving heals it. One at a time, so
-that one of the two stores can always be reached and Facebook must always get its 200.
+A fault is an async context manager: entering does the harm, leaving heals it. They come one at a
+time: but for two of them one of the two stores can be reached, and Facebook must get its 200.
 """
 
 import asyncio
@@ -131,8 +131,8 @@ async def redis_group_destroyed(cluster: Cluster, dice: random.Random) -> AsyncI
 
 
 @_fault
-async def redis_consumers_deleted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
-    """Stolen: what was pending is nobody's any more, so the whole group begins anew."""
+async def redis_group_rewound(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """All that is still in the stream is given again."""
     with contextlib.suppress(RedisError):
         await cluster.client.xgroup_setid(BACKLOG, "workers", "0")
     yield
@@ -333,6 +333,22 @@ for _store in ("redis", "postgres"):
         _way(_store, _toxic)
 
 
+def _both_ways(toxic: Toxic) -> None:
+    """The one time that Facebook must not get its 200."""
+
+    async def both(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        await asyncio.gather(*(way.be(toxic) for way in cluster.ways.values()))
+        yield
+        await asyncio.gather(*(way.be(None) for way in cluster.ways.values()))
+
+    both.__name__ = f"both_ways_{toxic}"
+    _fault(both)
+
+
+_both_ways("refuse")
+_both_ways("black_hole")
+
+
 # --- our processes ----------------------------------------------------------------------------
 
 
@@ -509,7 +525,8 @@ STORE_FAULTS = tuple(name for name in FAULTS if name.startswith(("redis", "postg
 SHORT = (
     "redis_killed", "redis_wiped", "redis_stopped", "redis_full", "redis_way_black_hole",
     "redis_way_reset", "postgres_killed", "postgres_backends_ended", "postgres_read_only",
-    "postgres_way_black_hole", "postgres_rows_locked_by_a_rival", "worker_killed",
+    "postgres_way_black_hole", "postgres_rows_locked_by_a_rival", "both_ways_refuse",
+    "worker_killed",
     "worker_dies_before_commit", "worker_dies_after_commit", "worker_dies_after_announce",
     "ingress_killed", "ingress_dies_after_store", "ingress_deployed",
 )  # fmt: skip

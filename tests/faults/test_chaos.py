@@ -17,7 +17,10 @@ READY_AGAIN = 10.0
 OTHERS_SHARE = 4
 """What both bounds are multiplied by at most: the machine may not be ours alone."""
 
-LANES, BODIES_A_SECOND = 6, 25.0
+LANES, BODIES_A_SECOND = 6, 32.0
+SHARE = 0.75
+"""The part of a long run that is for this test; the others take the rest."""
+
 SHORT_ROUND, LONG_ROUND = 60.0, 240.0
 
 
@@ -47,8 +50,11 @@ class Round:
             await delivering
         await until(self._cluster.drained, 60 * OTHERS_SHARE, "the backlog is empty at the end")
         await self._bring_back_innocents()
-        await self._redelivery_changes_nothing()
-        return await check(self._cluster, self.ledger.acked, self.pages)
+        verdict = await check(self._cluster, self.ledger.acked, self.pages)
+        if verdict.clean:
+            # Not before: what was lost would be there again.
+            await self._redelivery_changes_nothing()
+        return verdict
 
     async def _harm(self, end: float, *, every_kind: bool) -> None:
         done: set[str] = set()
@@ -108,7 +114,7 @@ class Round:
 async def test_nothing_acknowledged_is_lost_doubled_or_wrong_under_any_fault(
     report: Report, minutes: float
 ) -> None:
-    end = time.monotonic() + minutes * 60
+    end = time.monotonic() + minutes * 60 * SHARE
     async with cluster() as made:
         seed = report.seed
         while True:

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
+import pytest_asyncio
 
 from ingress.listen import Listener
 from ingress.webhook import strangers
@@ -12,23 +14,36 @@ from tests.integration.intake.intake_world import World
 from tests.integration.intake.test_intake_http import BODY, post, raw, status
 from tests.stack import sign
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SMUGGLED = post(b'{"object":"page","entry":[{"id":"smuggled"}]}', X_Hub_Signature_256="")
 CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 ENDS = b"HTTP/1.1 "
 
 
-@pytest.fixture
-async def world(
-    database: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def standing_world(
+    postgres_server: str, _template: str, redis_server: str
 ) -> AsyncIterator[World]:
-    """A door with the patience of a second, so that no test waits for it to lose more."""
-    monkeypatch.setattr(Listener, "idle_seconds", 1.0)
-    monkeypatch.setattr(Bodies, "seconds", 1.0)
-    found = World(redis_url, database)
-    await found.start(only=None)
-    yield found
-    await found.stop()
+    """One door for all tests, with the patience of a second: no test waits for it to lose more."""
+    admin = await asyncpg.connect(postgres_server)
+    await admin.execute(f"create database hostile template {_template}")
+    await admin.close()
+    found = World(redis_server, postgres_server.replace("/postgres?", "/hostile?"))
+    await found.redis.flushall()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Listener, "idle_seconds", 1.0)
+        patch.setattr(Bodies, "seconds", 1.0)
+        await found.start(only=None)
+        yield found
+        await found.stop()
     await found.redis.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(standing_world: World) -> World:
+    await standing_world.overlook()
+    return standing_world
 
 
 def chunked(content: bytes, body: bytes = BODY, **headers: str) -> bytes:
@@ -181,16 +196,3 @@ async def test_who_floods_with_forgeries_is_slowed_and_facebook_is_not(
             told.append((answer.status, answer.headers.get("Connection")))
     assert told == [(401, None)] * 3 + [(429, "close")] * 2
     assert (await world.post(BODY))[0] == 200
-
-
-def test_the_count_of_strangers_is_bounded_and_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strangers, "PATIENCE", 1)
-    monkeypatch.setattr(strangers, "_MOST_ADDRESSES", 10)
-    count = strangers.Strangers()
-    assert not any(count.too_many(f"10.0.0.{number}") for number in range(1000))
-    assert len(count._knocks) <= 10
-    assert not count.too_many("10.0.0.999")
-    assert count.too_many("10.0.0.999")
-    assert count.busiest() == "10.0.0.999"
-    monkeypatch.setattr(strangers, "_MINUTE", -1)
-    assert not count.too_many("10.0.0.999")

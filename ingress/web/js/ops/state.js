@@ -22,7 +22,17 @@ export const pageNames = computed(() => {
   return names;
 });
 
-export const loadOverview = async () => (overview.value = await get("/api/ops"));
+export const refusal = signal(null); // why this key may not see it
+
+export async function loadOverview() {
+  try {
+    overview.value = await get("/api/ops");
+  } catch (problem) {
+    if (problem.status === 403) refusal.value = problem.message;
+    throw problem;
+  }
+}
+
 export const loadHistory = async () => (history.value = await get("/api/ops/history"));
 export const loadLetters = async () => (letters.value = (await get("/api/dead?limit=1")).groups);
 

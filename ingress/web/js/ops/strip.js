@@ -28,7 +28,7 @@ const TILES = [
     label: "Backlog",
     field: "backlogLength",
     show: count,
-    beside: ({ backlogAgeSeconds }) => (backlogAgeSeconds >= 1 ? `oldest ${duration(backlogAgeSeconds * 1000)}` : "keeping up"),
+    beside: ({ backlogAgeSeconds }) => told(backlogAgeSeconds, age),
     judge: ({ backlogAgeSeconds }) => above(backlogAgeSeconds, 5, 60),
   },
   {
@@ -52,10 +52,11 @@ const TILES = [
     show: count,
     beside: ({ workersAlive }) => (workersAlive ? "alive" : "none is running"),
     judge: ({ workersAlive }) => (workersAlive === 0 ? "bad" : ""),
-    href: "#workers",
+    href: "#processes",
   },
 ];
 
+const age = (seconds) => (seconds < 1 ? "keeping up" : `oldest ${duration(seconds * 1000)}`);
 const told = (value, show) => (value === null || value === undefined ? "–" : show(value));
 
 function above(value, warn, bad) {

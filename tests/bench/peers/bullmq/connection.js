@@ -1,0 +1,4 @@
+export const connection = {
+  path: process.env.REDIS_URL.replace("unix://", "").split("?")[0],
+  maxRetriesPerRequest: null,
+};
