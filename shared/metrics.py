@@ -92,6 +92,7 @@ job_seconds = Histogram(
 )
 cron_seconds = Histogram("pagewire_cron_seconds", "Cron runs", ["cron"], buckets=_LATENCY)
 cron_last = Gauge("pagewire_cron_last_run_timestamp_seconds", "When a cron last ran", ["cron"])
+cron_every = Gauge("pagewire_cron_every_seconds", "How often a cron runs", ["cron"])
 
 cache_reads = Counter(
     "pagewire_cache_reads",

@@ -55,6 +55,13 @@ class SyncAll(Job, frozen=True, kw_only=True):
     full: bool = False
 
 
+class Subscribe(Job, frozen=True, kw_only=True):
+    """See to it that Facebook sends a Page's webhooks, by Facebook's id."""
+
+    name: ClassVar[str] = "subscribe"
+    page: str
+
+
 class ApplyWaiting(Job, frozen=True, kw_only=True):
     """Apply the webhooks that waited for a Page to be added, by Facebook's id."""
 
@@ -104,7 +111,7 @@ class SetAside(Job, frozen=True, kw_only=True):
 
 JOBS: dict[str, type[Job]] = {
     kind.name: kind
-    for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting, RetryDead, Erase, Replay)
+    for kind in (SyncStep, SyncPage, SyncAll, Subscribe, ApplyWaiting, RetryDead, Erase, Replay)
 }
 """The jobs anybody may queue, by the name they are queued under."""
 

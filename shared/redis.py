@@ -13,15 +13,20 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 _SENTINEL_PORT = 26379
 
 
-def connect(url: str, *, size: int = 10, timeout: float = 2.0) -> Redis:
+def connect(url: str, *, size: int = 10, timeout: float = 2.0, bound_replies: bool = True) -> Redis:
     """Return a client of at most `size` connections; nothing is sent yet.
 
     `timeout` (seconds) bounds connecting, waiting for a free connection and waiting for a reply;
-    a client that blocks on the server needs one longer than it blocks. `url` is `redis://`,
-    `rediss://`, `unix://` or `redis+sentinel://host1:port,host2/name`; user and password, where
-    given, are those of the Redis servers.
+    a client that blocks on the server needs one longer than it blocks. Without `bound_replies` a
+    reply is waited for without end, for a caller who bounds that anyway: redis-py's own bound
+    costs as much time as the command. `url` is `redis://`, `rediss://`, `unix://` or
+    `redis+sentinel://host1:port,host2/name`; user and password, where given, are those of the
+    Redis servers.
     """
-    limits: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    limits: dict[str, Any] = {
+        "socket_timeout": timeout if bound_replies else None,
+        "socket_connect_timeout": timeout,
+    }
     if urlsplit(url).scheme == "redis+sentinel":
         return _through_sentinel(url, size, limits)
     pool = BlockingConnectionPool.from_url(

@@ -5,6 +5,7 @@ Every worker process of a parallel run has servers of its own, so that nothing i
 
 import contextlib
 import itertools
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,6 +18,15 @@ import redis.asyncio
 from deploy.local import servers
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    """End the processes of a test that was cut off, for want of time or by Ctrl-C."""
+    yield
+    if stack := sys.modules.get("tests.stack"):
+        for process in list(stack.RUNNING):
+            process.kill()
 
 
 @pytest.fixture(scope="session")

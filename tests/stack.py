@@ -25,6 +25,12 @@ SECRET = "stack-app-secret"
 VERIFY_TOKEN = "stack-verify-token"
 
 
+RUNNING: set["Process"] = set()
+"""What was started and not ended yet: a test that is cut off must leave nothing to the next one,
+whose Redis it shares. `tests/conftest.py` sees to it.
+"""
+
+
 class Process:
     """One process of ours, ended by its own pid; what it says goes to a file."""
 
@@ -44,6 +50,7 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
+        RUNNING.add(self)
 
     @property
     def pid(self) -> int:
@@ -60,6 +67,7 @@ class Process:
 
     def kill(self) -> None:
         """End it the way a crash does."""
+        RUNNING.discard(self)
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -70,10 +78,12 @@ class Process:
             return 0
         self._process.terminate()
         try:
-            return self._process.wait(timeout)
+            status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+        RUNNING.discard(self)
+        return status
 
 
 class Stack:

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
@@ -48,14 +50,16 @@ class Ingest:
     def __init__(self, backlog: Backlog, writer: Writer) -> None:
         self._backlog = backlog
         self._writer = writer
+        self._failed = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set, then finish what was read; raises what went wrong."""
         # What a run that failed had read is read again at once.
         self._backlog.let_go()
         waiting: asyncio.Queue[list[Entry] | None] = asyncio.Queue(maxsize=2)
+        survived, self._failed = self._failed, True
         parts = [
-            asyncio.create_task(self._read(waiting, stop)),
+            asyncio.create_task(self._read(waiting, stop, survived=survived)),
             *(asyncio.create_task(self._write(waiting)) for _ in range(WRITERS)),
         ]
         await together(parts)
@@ -108,8 +112,14 @@ class Ingest:
 
         return wait
 
-    async def _read(self, waiting: asyncio.Queue[list[Entry] | None], stop: asyncio.Event) -> None:
+    async def _read(
+        self, waiting: asyncio.Queue[list[Entry] | None], stop: asyncio.Event, *, survived: bool
+    ) -> None:
         while entries := await self._backlog.replay_pending():
+            if survived:
+                # This process had them in hand and lives: they are no suspects.
+                await self._backlog.hold(entries, forgive=True)
+                entries = [replace(entry, deliveries=2) for entry in entries]
             await waiting.put(entries)
         claimed = time.monotonic()
         while not stop.is_set():

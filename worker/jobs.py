@@ -149,6 +149,8 @@ async def _run(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:
 
 
 def _cron_job(name: str, every: timedelta) -> CronJob:
+    metrics.cron_every.labels(name).set(every.total_seconds())
+
     async def tick(ctx: dict[Any, Any], *_: Any, **__: Any) -> None:
         await ctx["jobs"].tick(name)
 

@@ -26,6 +26,7 @@ from shared.config import Settings
 from shared.crypto import KeyRing
 from shared.facebook.client import connected
 from shared.facebook.limits import Budget
+from shared.heartbeat import Heartbeat
 from shared.queue import (
     LATER,
     NOW,
@@ -35,6 +36,7 @@ from shared.queue import (
     Queue,
     Replay,
     RetryDead,
+    Subscribe,
     SyncAll,
     SyncPage,
     SyncStep,
@@ -86,6 +88,7 @@ class Parts(Struct, frozen=True):
     jobs: Jobs
     arq: ArqRedis
     numbers: Numbers | None = None
+    heartbeat: Heartbeat | None = None
 
 
 @asynccontextmanager
@@ -165,6 +168,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             SyncStep: syncs.step,
             SyncPage: syncs.page,
             SyncAll: syncs.all,
+            Subscribe: syncs.subscribe,
             ApplyWaiting: apply_waiting,
             RetryDead: retry_dead,
             Erase: erasures.erase,
@@ -188,6 +192,12 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             jobs=Jobs(works, crons, database),
             arq=arq,
             numbers=None if port is None else Numbers(settings.ingress_host, port),
+            heartbeat=Heartbeat(
+                budget_redis,
+                name=slot.name,
+                kind="worker",
+                numbers=lambda: {"pool_in_use": database.in_use, "pool_max": database.most},
+            ),
         )
 
 
@@ -213,6 +223,8 @@ def tasks(
             running[f"jobs-{name}"] = partial(_serve_queue, parts, name, stop)
     if parts.numbers:
         running["numbers"] = partial(parts.numbers.serve, stop)
+    if parts.heartbeat:
+        running["heartbeat"] = partial(parts.heartbeat.run, stop)
     return running
 
 

@@ -8,7 +8,7 @@ from shared.config import Settings
 from shared.errors import NotFound
 from shared.facebook.batch import LIMIT
 from shared.facebook.limits import Priority
-from shared.queue import LATER, NOW, Queue, SyncAll, SyncPage, SyncStep
+from shared.queue import LATER, NOW, Queue, Subscribe, SyncAll, SyncPage, SyncStep
 from shared.store import gaps, pages, runs
 from worker.outcome import DeadLetter, Outcome
 from worker.sync.schedule import ask_for_due
@@ -80,6 +80,10 @@ class Syncs:
                     since=gap.from_at,
                 )
             await gaps.close(self._tools.database, gap)
+
+    async def subscribe(self, job: Subscribe) -> None:
+        """Check the subscription of one Page now, and mend it."""
+        await self._watch.look(timedelta(), datetime.now(UTC), job.page)
 
     async def watch(self) -> None:
         """Look after the subscriptions of the Pages."""

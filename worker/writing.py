@@ -18,7 +18,7 @@ from shared.events import Item, Rejected, Unsend
 from shared.facebook import webhook
 from shared.facebook.ids import id_text
 from shared.facebook.signature import read_signed_request
-from shared.store import dead
+from shared.store import dead, erasing
 from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
@@ -122,15 +122,17 @@ class Writer:
             # Its few fields were read before this: nothing is left in it that could kill.
             await self.write([one], again=True, waiting=waiting)
             return
+        letters = Batch(dead=[_letter(one.received_ms, _poison(one.what))])
         async with self._database.transaction() as connection:
-            suspected = await insert_dead_letters(
-                connection, [_letter(one.received_ms, _poison(one.what))]
-            )
-        if suspected:
-            acquit = partial(dead.acquit, ids=suspected)
-            await self.write([one], again=True, waiting=waiting, within=acquit)
-        else:
+            # What is about an erased person is kept nowhere, not even as a suspect.
+            await erasing.leave_out(connection, letters)
+            kept = bool(letters.dead)
+            suspected = await insert_dead_letters(connection, letters.dead) if kept else []
+        if kept and not suspected:
             _log.error("poison_set_aside", page_id=one.what.page_id)
+            return
+        acquit = partial(dead.acquit, ids=suspected)
+        await self.write([one], again=True, waiting=waiting, within=acquit)
 
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
         started = time.perf_counter()

@@ -16,6 +16,9 @@ grant insert (entry), select (received_at) on webhook_inbox to pagewire_ingress;
 grant insert (cause, ingress, from_at, until_at) on gaps to pagewire_ingress;
 grant insert (ingress, boot, started_at), select (ingress, boot, seen_at), update (seen_at, acked),
     delete on ingress_boots to pagewire_ingress;
+-- How far a data deletion is, for whoever has its code; not who asked for it.
+grant select (code, kind, status, received_at, finished_at) on privacy_requests
+    to pagewire_ingress, pagewire_api;
 
 -- Where a person sees what became of their data-deletion request.
 grant select (code, kind, status, received_at, finished_at) on privacy_requests to pagewire_ingress;
@@ -42,6 +45,7 @@ grant delete on
     facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, sync_runs, sync_members, sync_points, sync_findings, app_users
     to pagewire_api;
+grant select on app_users to pagewire_api;
 
 -- The workers: everything about conversations. They add and remove no Page, and know no key.
 grant select, insert, update, delete on
@@ -55,6 +59,14 @@ grant update (
 ) on facebook_pages to pagewire_worker;
 grant update (through) on changes_forgotten to pagewire_worker;
 grant update (repaired_at) on gaps to pagewire_worker;
+-- Erasing people: a tombstone stays, and so does the salt.
+grant select, insert on erased, audit to pagewire_worker;
+grant select on erasure_salt to pagewire_worker;
+grant select, insert, update on privacy_requests to pagewire_worker;
+grant select, delete on app_users to pagewire_worker;
+grant execute on function
+    erased_among(text[], text[]), person_digest(text), names_person(bytea, text)
+    to pagewire_worker, pagewire_operator;
 grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
     to pagewire_worker;
 

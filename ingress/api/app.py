@@ -1,6 +1,8 @@
 """The API put together: what it is built from, its middleware, how it starts and stops."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import hdrs, web
@@ -10,11 +12,13 @@ from msgspec import Struct
 from ingress.api import problems
 from ingress.api.callers import Callers
 from ingress.api.conversations import Conversations
+from ingress.api.dead import DeadLetters
 from ingress.api.directory import Directory
 from ingress.api.docs import setup_docs
 from ingress.api.hub import Hub
 from ingress.api.jobs import Jobs
 from ingress.api.live import Live
+from ingress.api.ops import Ops
 from ingress.api.pages import Pages
 from ingress.api.routes import routes_of, serve
 from ingress.api.session import Sessions
@@ -24,6 +28,7 @@ from shared import log, queue
 from shared.cache import Cache
 from shared.config import Settings
 from shared.crypto import KeyRing
+from shared.heartbeat import Heartbeat
 from shared.queue import Queue
 from shared.redis import connect
 from shared.store.database import Database
@@ -65,13 +70,22 @@ class Api:
             connect(settings.cache_redis_url.reveal(), size=50, timeout=CACHE_SECONDS),
             settings.cache_ttl,
         )
-        self._arq = queue.connect(connect(settings.redis_url.reveal()).connection_pool)
+        self._redis = connect(settings.redis_url.reveal())
         self._hub = Hub(self.database, self.cache)
         directory = Directory(self.database)
         self.callers = Callers(self.database, directory)
         self.streams = Streams(self.callers, deps.rhythm)
         jobs = Jobs(self.database, self.streams)
-        asked = Queue(self._arq)
+        asked = Queue(queue.connect(self._redis.connection_pool))
+        self.ops = Ops(
+            self.database, self._redis, self.cache, directory, jobs, self._hub, self.streams
+        )
+        self._heartbeat = Heartbeat(
+            self._redis,
+            name=f"{socket.gethostname()}:ingress:{os.getpid()}",
+            kind="ingress",
+            numbers=self._pool_numbers,
+        )
         keys = settings.token_encryption_keys
         self.resources: Sequence[object] = (
             Conversations(self.database, self._replica, directory, self.cache),
@@ -83,22 +97,34 @@ class Api:
                 directory,
                 jobs,
                 asked,
+                self._redis,
                 self.cache,
                 KeyRing(keys) if keys else None,
                 sync_interval=settings.sync_interval,
             ),
             Sessions(self.database),
+            DeadLetters(self.database, asked),
+            self.ops,
         )
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """Keep the feed flowing, and close what was opened."""
-        tasks = {asyncio.create_task(work()) for work in (self._hub.listen, self._hub.read)}
+        beating = self._heartbeat.run(asyncio.Event())
+        works = (self._hub.listen(), self._hub.read(), self.ops.run(), beating)
+        tasks = {asyncio.create_task(work) for work in works}
         yield
         await end(tasks)
         await self.cache.aclose()
-        await self._arq.aclose()
+        await self._redis.aclose()
         await self.database.close()
         await self._replica.close()
+
+    def _pool_numbers(self) -> dict[str, float]:
+        pools = {self.database, self._replica}
+        return {
+            "pool_in_use": sum(pool.in_use for pool in pools),
+            "pool_max": sum(pool.most for pool in pools),
+        }
 
     async def end_streams(self, _: web.Application) -> None:
         """End what would otherwise hold the shutdown up."""

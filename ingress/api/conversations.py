@@ -13,7 +13,7 @@ from ingress.api import cursors
 from ingress.api.callers import Caller
 from ingress.api.cursors import Cursor
 from ingress.api.directory import Directory
-from ingress.api.routes import Encoded, Id, Name, endpoint
+from ingress.api.routes import Encoded, Id, Limit, Name, endpoint
 from ingress.api.shapes import Asked, ConversationSlice, MessageSlice
 from shared.cache import Cache, Question, about_conversation, about_list
 from shared.store import reading, tags
@@ -22,7 +22,6 @@ from shared.store.reading import Conversation, Wanted
 from shared.store.tags import Touched
 
 Words = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000]*$")]
-Limit = Annotated[int, Meta(ge=1, le=200)]
 
 Time = Annotated[
     datetime,

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -35,11 +36,16 @@ _RESET = event("reset", b"{}")
 _TURN = 50  # clients served before others get their turn on the event loop
 
 
-class Client:
-    """What waits for one stream; `pages` are the ids of the Pages it sees, None for all."""
+Form: TypeAlias = Callable[[FeedChange, str], bytes]
+"""Makes a change into frames that end at a place to resume from."""
 
-    def __init__(self, pages: frozenset[str] | None) -> None:
+
+class Client:
+    """What waits for one stream: changes of `pages` (None: of all), made into frames by `form`."""
+
+    def __init__(self, pages: frozenset[str] | None, form: Form) -> None:
         self.pages = pages
+        self.form = form
         self._pending: list[bytes] = []
         self._size = 0
         self._something = asyncio.Event()
@@ -110,7 +116,9 @@ class Hub:
         """Let a client go."""
         self._clients.discard(client)
 
-    async def missed(self, pages: Sequence[str] | None, last_event_id: str | None) -> bytes:
+    async def missed(
+        self, pages: Sequence[str] | None, form: Form, last_event_id: str | None
+    ) -> bytes:
         """Return the frames since a client's last one; for a new client, only where it stands."""
         if last_event_id is None:
             return b"id: %s\n\n" % feed.safe(await feed.now(self._database)).encode()
@@ -121,7 +129,8 @@ class Hub:
             return event("reset", b"{}", feed.safe(await feed.now(self._database)))
         if look.more:
             return event("reset", b"{}", feed.safe(look.position))
-        return b"".join(_frame(change, look) for change in look.changes)
+        place = feed.safe(look.position)
+        return b"".join(form(change, place) for change in look.changes)
 
     async def _look(self) -> None:
         if self._position is None:
@@ -161,24 +170,28 @@ class Hub:
         return count
 
     async def _deliver(self, look: Look) -> None:
-        """Format each change once, join once for all who see the same Pages, wake the streams."""
+        """Format each change once, join once for all who see the same, wake the streams."""
         if not look.changes:
             return
-        frames = [(change.page_id, _frame(change, look)) for change in look.changes]
-        joined: dict[frozenset[str] | None, bytes] = {}
+        place = feed.safe(look.position)
+        frames: dict[Form, list[tuple[str, bytes]]] = {}
+        joined: dict[tuple[Form, frozenset[str] | None], bytes] = {}
         for turn, client in enumerate(tuple(self._clients)):
-            pages = client.pages
-            if pages not in joined:
-                joined[pages] = b"".join(
-                    frame for page_id, frame in frames if pages is None or page_id in pages
+            form, pages = client.form, client.pages
+            if form not in frames:
+                frames[form] = [(change.page_id, form(change, place)) for change in look.changes]
+            if (form, pages) not in joined:
+                joined[form, pages] = b"".join(
+                    frame for page_id, frame in frames[form] if pages is None or page_id in pages
                 )
-            if joined[pages]:
-                client.offer(joined[pages])
+            if joined[form, pages]:
+                client.offer(joined[form, pages])
             if turn % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
 
 
-def _frame(change: FeedChange, look: Look) -> bytes:
+def live_frame(change: FeedChange, place: str) -> bytes:
+    """Return a change as the live feed tells it."""
     told = LiveChange(
         conversation_id=change.conversation_id,
         page_id=change.page_id,
@@ -186,4 +199,4 @@ def _frame(change: FeedChange, look: Look) -> bytes:
         kinds=change.kinds,
         at=change.at,
     )
-    return event("change", msgspec.json.encode(told), feed.safe(look.position))
+    return event("change", msgspec.json.encode(told), place)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from ingress.api.callers import Caller
 from ingress.api.directory import Directory
-from ingress.api.hub import Client, Hub
+from ingress.api.hub import Client, Hub, live_frame
 from ingress.api.routes import EVENT_STREAM, Id, endpoint
 from ingress.api.shapes import Asked, LiveChange
 from ingress.api.streams import Streams
@@ -36,11 +36,12 @@ class Live:
         pages = caller.page_ids
         if query.page_id is not None:
             pages = (await self._directory.find(query.page_id, caller.pages)).entry_ids
-        client = Client(None if pages is None else frozenset(pages))
+        client = Client(None if pages is None else frozenset(pages), live_frame)
         # First in line, then what was missed: nothing can fall between the two.
         self._hub.join(client)
         try:
-            client.offer(await self._hub.missed(pages, request.headers.get("Last-Event-ID")))
+            last = request.headers.get("Last-Event-ID")
+            client.offer(await self._hub.missed(pages, live_frame, last))
             return await self._streams.serve(request, client)
         finally:
             self._hub.leave(client)

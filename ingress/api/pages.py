@@ -1,11 +1,13 @@
 """The Pages: which there are, and what may be done with them."""
 
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ingress.api.callers import Caller
@@ -13,12 +15,13 @@ from ingress.api.directory import Directory
 from ingress.api.jobs import Jobs
 from ingress.api.problems import Problem
 from ingress.api.routes import Answer, Id, Name, endpoint
-from ingress.api.shapes import Asked, Job, Page, PageSlice
+from ingress.api.shapes import Asked, Budget, Job, Page, PageSlice
 from shared import log
 from shared.cache import Cache
 from shared.config import Secret
 from shared.crypto import KeyRing
-from shared.queue import NOW, ApplyWaiting, Queue, SyncPage
+from shared.facebook import limits
+from shared.queue import NOW, Queue, Subscribe
 from shared.store import overview, pages
 from shared.store.database import Database
 from shared.store.overview import PageOverview, PageSums
@@ -100,6 +103,7 @@ class Pages:
         directory: Directory,
         jobs: Jobs,
         queue: Queue,
+        redis: Redis,
         cache: Cache,
         key_ring: KeyRing | None,
         *,
@@ -109,6 +113,7 @@ class Pages:
         self._directory = directory
         self._jobs = jobs
         self._queue = queue
+        self._redis = redis
         self._cache = cache
         self._key_ring = key_ring
         self._sync_interval = sync_interval
@@ -181,6 +186,15 @@ class Pages:
         finally:
             await self._changed(page, sync=False)
 
+    @endpoint("POST", "/pages/{id}/subscribe", scope="admin", answers={202: None})
+    async def subscribe(self, caller: Caller, path: PagePath) -> Answer[None]:
+        """Have a worker see to it that Facebook sends the Page's webhooks."""
+        page = await self._find(caller, path)
+        if page.status != "active":
+            raise Problem(409, f"The Page {page.name} is {page.status}: let it go on first.")
+        await self._queue.put(Subscribe(page=page.facebook_page_id), queue=NOW)
+        return Answer(status=202, value=None)
+
     async def _find(self, caller: Caller, path: PagePath) -> pages.Page:
         """Return a Page as it is now; raises NotFound."""
         return await pages.find(self._database, path.id, only=caller.pages)
@@ -193,10 +207,31 @@ class Pages:
         found = await overview.pages(self._database, caller.page_ids, page=page)
         ids = [one.run_id for one in found if one.run_id is not None]
         running = await self._jobs.listing(caller.page_ids, ids) if ids else {}
+        budgets = await self._budgets([one.facebook_page_id for one in found])
         return [
-            _page(one, await self._sums.of(one), running.get(one.run_id) if one.run_id else None)
+            _page(
+                one,
+                await self._sums.of(one),
+                running.get(one.run_id) if one.run_id else None,
+                budgets.get(one.facebook_page_id),
+            )
             for one in found
         ]
+
+    async def _budgets(self, page_ids: Sequence[str]) -> dict[str, Budget]:
+        """Return what is used of Facebook's limits; nothing while Redis is away."""
+        try:
+            standings = await limits.standings(self._redis, page_ids)
+        except (RedisError, OSError):
+            return {}
+        now = datetime.now(UTC)
+        return {
+            page_id: Budget(
+                usage_percent=one.percent,
+                hold_until=now + timedelta(seconds=one.hold_seconds) if one.hold_seconds else None,
+            )
+            for page_id, one in standings.items()
+        }
 
     def _encrypted(self, token: str | None, facebook_page_id: str) -> bytes | None:
         if token is None:
@@ -211,19 +246,16 @@ class Pages:
         await self._cache.renew()
         if page.status != "active":
             return
-        waiting = ApplyWaiting(page=page.facebook_page_id)
         try:
-            await self._queue.put(waiting, queue=NOW)
-            # A worker that looked a moment ago takes the Page for unknown for another second.
-            await self._queue.put(waiting, after=timedelta(seconds=5))
-            if sync and self._sync_interval:
-                await self._queue.put(SyncPage(page=page.facebook_page_id), queue=NOW)
+            await self._queue.welcome(
+                page.facebook_page_id, sync=sync and bool(self._sync_interval)
+            )
         except (RedisError, OSError) as error:
             # The workers' sweeps come to it by themselves.
             _log.warning("page_not_queued", page=str(page.id), error=type(error).__name__)
 
 
-def _page(page: PageOverview, sums: PageSums, run: Job | None) -> Page:
+def _page(page: PageOverview, sums: PageSums, run: Job | None, budget: Budget | None) -> Page:
     return Page(
         id=page.id,
         facebook_page_id=page.facebook_page_id,
@@ -238,5 +270,5 @@ def _page(page: PageOverview, sums: PageSums, run: Job | None) -> Page:
         proven_level=page.proven_level,
         conversations=sums.conversations,
         run=run,
-        budget=None,
+        budget=budget,
     )

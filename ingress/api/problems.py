@@ -9,6 +9,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 from msgspec import Struct
+from redis.exceptions import RedisError
 
 from shared import log
 from shared.errors import Conflict, NotFound, Unavailable, Unreadable
@@ -52,7 +53,7 @@ def explain(error: Exception) -> Problem:
             return Problem(400, str(error))
         case web.HTTPException():
             return _of_aiohttp(error)
-    if isinstance(error, Unavailable) or is_transient(error):
+    if isinstance(error, Unavailable | RedisError) or is_transient(error):
         _log.warning("api_unavailable", error=type(error).__name__)
         return Problem(
             503, "A store does not answer; try again shortly.", headers={"Retry-After": "1"}

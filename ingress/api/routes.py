@@ -40,6 +40,9 @@ Name: TypeAlias = Annotated[
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.:-]+$(?!\n)")]
 """An id of ours or of Facebook's."""
 
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=200)]
+"""How many rows a slice has at most."""
+
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 
@@ -234,6 +237,8 @@ def _response(value: Any) -> web.StreamResponse:
         case Encoded(body):
             return web.Response(body=body, content_type=JSON)
         case Answer(status=status, value=inner, headers=headers):
-            body = b"" if inner is None else msgspec.json.encode(inner)
+            if inner is None:
+                return web.Response(status=status, headers=headers)
+            body = msgspec.json.encode(inner)
             return web.Response(status=status, body=body, content_type=JSON, headers=headers)
     return web.Response(body=msgspec.json.encode(value), content_type=JSON)

@@ -1,7 +1,7 @@
 """The JSON that goes in and out: camelCase names, times in ISO 8601 UTC."""
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from msgspec import Meta, Raw, Struct
@@ -183,3 +183,121 @@ class MessageSlice(Told):
 
     data: list[Message]
     next_cursor: str | None
+
+
+class Letter(Told):
+    """Something that could not become rows; `size` is in bytes."""
+
+    id: int
+    source: str
+    reason: str
+    error: str
+    page_id: str | None
+    first_seen: datetime
+    tries: int
+    size: int
+
+
+class LetterGroup(Told):
+    """The open letters of one reason."""
+
+    reason: str
+    count: int
+    oldest: datetime
+    newest: datetime
+
+
+class LetterSlice(Told):
+    """Some open letters, the newest first, and how many there are by reason."""
+
+    groups: list[LetterGroup]
+    data: list[Letter]
+    next_cursor: str | None
+
+
+class Discarded(Told):
+    """How many letters were discarded."""
+
+    count: int
+
+
+class Strip(Told):
+    """What all processes together do; null where nothing tells.
+
+    `visible` is from a webhook's receipt to its announcement to readers. `durability_level` is
+    what an acknowledged webhook survives: 3 power loss, 2 most of it, 1 a crash, 0 none.
+    """
+
+    events_per_second: float | None
+    ack_p50_ms: float | None
+    ack_p99_ms: float | None
+    visible_p50_ms: float | None
+    visible_p95_ms: float | None
+    visible_p99_ms: float | None
+    backlog_length: float | None
+    backlog_age_seconds: float | None
+    jobs_queued: float | None
+    jobs_running: float | None
+    cache_hit_rate: float | None
+    pool_in_use: float | None
+    pool_max: float | None
+    dead_letters: float | None
+    workers_alive: float | None
+    durability_level: float | None
+
+
+class Process(Told):
+    """A process by its last heartbeat."""
+
+    name: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    last_beat_at: datetime
+    rss_bytes: int | None
+
+
+class CronTask(Told):
+    """Something that is done by itself."""
+
+    name: str
+    last_run_at: datetime | None
+    next_run_at: datetime
+
+
+class Alert(Told):
+    """Something that is wrong, and what to do about it."""
+
+    level: Literal["warning", "error"]
+    text: str
+    fix: str
+
+
+class Overview(Told):
+    """Everything at a glance."""
+
+    now: datetime
+    strip: Strip
+    workers: list[Process]
+    jobs: list[Job]
+    cron: list[CronTask]
+    alerts: list[Alert]
+
+
+class History(Told):
+    """The strip's numbers of the last fifteen minutes, `step` seconds apart, the newest last."""
+
+    step: int
+    series: dict[str, list[float | None]]
+
+
+class Arrival(Told):
+    """Something that came in and was stored."""
+
+    at: datetime
+    page_id: str
+    participant_id: str
+    kind: str
+    outcome: Literal["stored"]

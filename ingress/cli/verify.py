@@ -4,7 +4,7 @@ from cyclopts import Parameter
 
 from ingress.cli import configuration, following, postgres, show, which
 from ingress.cli.following import Named
-from ingress.cli.problem import FAILED, OK, UNHEALTHY
+from ingress.cli.problem import FAILED, OK
 from ingress.cli.which import AllPages, MaybePage
 from shared.store import coverage, runs
 from shared.store.database import Database
@@ -21,7 +21,7 @@ async def verify(
     repair: Annotated[bool, Parameter(negative="", help="Fetch what is missing.")] = False,
     as_json: show.AsJson = False,
 ) -> int:
-    """Compare a Page with Facebook and name what is missing here; exit 3 where something is.
+    """Compare a Page with Facebook and name what is missing here; exit 1 where something is.
 
     For example:
 
@@ -45,9 +45,8 @@ async def verify(
         for found in missing.values():
             for one in found:
                 print(f"missing: page {one.page_id}, thread {one.thread_id}, {_what(one.mid)}")
-    if any(run.status != "complete" for _, run in ended):
-        return FAILED
-    return UNHEALTHY if any(missing.values()) else OK
+    incomplete = any(run.status != "complete" for _, run in ended) or any(missing.values())
+    return FAILED if incomplete else OK
 
 
 async def _ask(database: Database, page: str | None, options: dict[str, bool]) -> Named:

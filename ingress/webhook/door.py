@@ -83,7 +83,7 @@ class Door:
         Raises SettingsError for a URL that is none, EvictingRedis for a Redis not to be trusted.
         """
         try:
-            redis = connect(settings.redis_url.reveal(), timeout=REDIS_SECONDS)
+            redis = connect(settings.redis_url.reveal(), timeout=REDIS_SECONDS, bound_replies=False)
         except ValueError:
             raise SettingsError(["REDIS_URL cannot be read as the URL of a Redis"]) from None
         pool = await open_pool(settings.database_url.reveal(), size=4, patience=POSTGRES_SECONDS)

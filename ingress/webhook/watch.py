@@ -1,5 +1,6 @@
 """Watches whether the Redis that takes our entries still has what we acknowledged."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ MOST_UNAPPLIED = 200_000
 
 FULLEST = 0.8
 """The part of its memory Redis may use before further entries go to Postgres."""
+
+LOOK_SECONDS = 0.8
+"""A Redis that does not tell its state in this time does not answer; mending may take longer."""
 
 _DURABILITY_EVERY = 5  # looks
 
@@ -52,7 +56,8 @@ class StreamWatch:
     async def look(self) -> str | None:
         """Look at server and stream, mend what is to be mended; return why not to use it, if so."""
         began, began_ms = time.monotonic(), time.time_ns() // 1_000_000
-        state = await self._stream.state()
+        async with asyncio.timeout(LOOK_SECONDS):
+            state = await self._stream.state()
         if self._last and _is_another(state, self._last):
             await self._mend(self._last)
             state = await self._stream.state()

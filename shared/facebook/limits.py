@@ -10,7 +10,7 @@ https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import cast
 
@@ -125,6 +125,7 @@ end
 """
 
 _APP = "pagewire:graph:app"
+_FRESH_MS = 300_000  # what was told longer ago counts no more, as in the script
 
 
 class Budget:
@@ -172,6 +173,39 @@ class Budget:
             await self._learn(keys=list(told), args=arguments)
         except RedisError as error:
             raise Unavailable(f"Redis does not answer: {type(error).__name__}") from error
+
+
+class Standing(Struct, frozen=True):
+    """What Facebook last said of a Page's limits: percent used, seconds until it may be called."""
+
+    percent: int | None
+    hold_seconds: float
+
+
+async def standings(redis: Redis, page_ids: Sequence[str]) -> dict[str, Standing]:
+    """Return how Pages stand, the app's own limits included; raises what Redis raises."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
+        for key in (_APP, *map(_page, page_ids)):
+            pipe.hmget(key, ["usage", "told", "hold"])
+        (seconds, micros), app, *pages = await pipe.execute()
+    now_ms = seconds * 1000 + micros // 1000
+    return {
+        page_id: _standing([_told(app, now_ms), _told(page, now_ms)])
+        for page_id, page in zip(page_ids, pages, strict=True)
+    }
+
+
+def _told(held: Sequence[bytes | None], now_ms: int) -> Standing:
+    usage, told, hold = (None if one is None else int(float(one)) for one in held)
+    is_fresh = told is not None and now_ms - told <= _FRESH_MS
+    return Standing(usage if is_fresh else None, max(0, (hold or 0) - now_ms) / 1000)
+
+
+def _standing(told: Sequence[Standing]) -> Standing:
+    """Return the stricter of what was told of the app and of a Page."""
+    percents = [one.percent for one in told if one.percent is not None]
+    return Standing(max(percents, default=None), max(one.hold_seconds for one in told))
 
 
 def _page(page_id: str) -> str:

@@ -240,10 +240,12 @@ class WatchedPage(Struct, frozen=True, kw_only=True):
     seen_at: datetime | None
 
 
-async def to_watch(database: Database, every: timedelta, most: int) -> list[WatchedPage]:
-    """Return Pages whose subscription was not checked for so long."""
+async def to_watch(
+    database: Database, every: timedelta, most: int, page_id: str | None = None
+) -> list[WatchedPage]:
+    """Return Pages whose subscription was not checked for so long, or of these one."""
     async with database.connection() as connection:
-        rows = await connection.fetch(_SQL["to_watch"], every, most)
+        rows = await connection.fetch(_SQL["to_watch"], every, most, page_id)
     return [WatchedPage(**row) for row in rows]
 
 

@@ -153,5 +153,6 @@ left join sync_points s
     on s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'subscription'
 where p.is_active and p.access_token is not null
     and coalesce(s.synced_to, '-infinity') < clock_timestamp() - $1::interval
+    and ($3::text is null or p.facebook_page_id = $3)
 order by s.synced_to nulls first
 limit $2;

@@ -48,10 +48,12 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same statement may succeed later, on another connection."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_TRANSIENT)
-    # asyncpg raises InterfaceError for a connection that was closed under it.
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | Unavailable) and (
-        not isinstance(error, asyncpg.DataError)
+    # asyncpg raises InterfaceError for a connection that was closed under it, and
+    # InternalClientError where it gives back one that is being closed.
+    passing = (
+        OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | Unavailable
     )
+    return isinstance(error, passing) and not isinstance(error, asyncpg.DataError)
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -129,6 +131,16 @@ class Database:
         """Lend a connection within a transaction: committed at the end, or nothing is kept."""
         async with self.connection(wait) as connection, connection.transaction():
             yield connection
+
+    @property
+    def in_use(self) -> int:
+        """How many connections are lent out now."""
+        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return self._high
 
     async def close(self) -> None:
         """Close the pool: politely for three seconds, then at once."""

@@ -48,6 +48,13 @@ class RunOverview(Struct, frozen=True):
     page: PageName | None
 
 
+class OpenRuns(Struct, frozen=True):
+    """How many syncs wait to begin, and how many are under way."""
+
+    queued: int
+    running: int
+
+
 async def pages(
     database: Database, pages: Pages, *, page: UUID | None = None
 ) -> list[PageOverview]:
@@ -79,6 +86,13 @@ async def run(database: Database, pages: Pages, run_id: UUID) -> RunOverview:
     if not found:
         raise NotFound("There is no such job.")
     return found[0]
+
+
+async def open_runs(database: Database, pages: Pages) -> OpenRuns:
+    """Return how many syncs wait and run."""
+    async with database.connection() as connection:
+        [row] = await connection.fetch(_SQL["open_runs"], pages)
+    return OpenRuns(row["queued"], row["running"])
 
 
 async def members(database: Database, pages: Pages, batch_id: UUID) -> list[RunOverview]:

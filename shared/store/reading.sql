@@ -158,6 +158,14 @@ where
 order by r.requested_at desc, r.id
 limit $3;
 
+-- name: open_runs
+select
+    count(*) filter (where status = 'queued')::int as queued,
+    count(*) filter (where status = 'running')::int as running
+from sync_runs
+where ($1::text[] is null or page_id = any($1)) and mode <> 'all'
+    and status in ('queued', 'running');
+
 -- name: run_members
 -- The syncs that a sync of all stands for, by Page's name.
 select

@@ -19,7 +19,7 @@ Mode: TypeAlias = Literal[
 ]
 Status: TypeAlias = Literal["queued", "running", "complete", "interrupted", "failed"]
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=15)
 """For so long a run stays whose it is when nothing more is heard of them."""
 
 _SQL = queries.load("runs.sql")

@@ -1,6 +1,7 @@
 """A Page becomes complete, whatever happens to it and to the worker meanwhile."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from deploy.simulator import Config, Simulator
 from deploy.simulator.updates import Update
 from tests.stack import SECRET, Stack, running
 
-CONVERSATIONS, MESSAGES = 1000, 40
+# A thousand take minutes on two busy cores: PAGEWIRE_CONVERSATIONS=1000.
+CONVERSATIONS = int(os.environ.get("PAGEWIRE_CONVERSATIONS", "200"))
+MESSAGES = 40
 
 
 @pytest.fixture
@@ -31,7 +34,8 @@ async def stack(
         yield started
 
 
-async def test_a_page_of_a_thousand_conversations_is_complete_after_changes_and_crashes(
+@pytest.mark.timeout(600)
+async def test_a_page_is_complete_after_changes_and_crashes(
     stack: Stack, facebook: Simulator
 ) -> None:
     (page,) = facebook.truth.pages.values()
@@ -40,7 +44,7 @@ async def test_a_page_of_a_thousand_conversations_is_complete_after_changes_and_
     full = asyncio.create_task(stack.command("sync", page.id, "--full", "--wait"))
 
     async def half_walked() -> bool:
-        return len(facebook.calls.list(path="/conversations$")) >= 5
+        return len(facebook.calls.list(path="/conversations$")) >= CONVERSATIONS // 200
 
     await stack.until(half_walked)
     unseen = unannounced(facebook, page.id)
@@ -57,7 +61,7 @@ async def test_a_page_of_a_thousand_conversations_is_complete_after_changes_and_
         sql = "select count(*) from conversations where not history_complete"
         return await stack.rows(sql) == [(0,)]
 
-    await stack.until(history_is_complete, seconds=100)
+    await stack.until(history_is_complete, seconds=400)
     assert await told(stack) == truth(facebook)
 
 

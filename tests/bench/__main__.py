@@ -24,6 +24,8 @@ from tests.bench.systems import Servers, available
 from tests.stack import ROOT
 
 KEPT = ROOT / "build" / "bench"
+LONGEST = 180
+"""Seconds after which a case is given up, and the run with it: something hangs."""
 
 
 async def measure(servers: Servers, arguments: argparse.Namespace) -> report.Rounds:
@@ -34,7 +36,8 @@ async def measure(servers: Servers, arguments: argparse.Namespace) -> report.Rou
     made = [one for one in made if arguments.only in f"{one.load} {one.system.name}"]
     for number in range(arguments.rounds):
         for one in random.Random(number).sample(made, len(made)):
-            figures: Figures = await one.run()
+            async with asyncio.timeout(LONGEST):
+                figures: Figures = await one.run()
             print(f"{number + 1}: {one.load}, {one.system.name}: {figures}", file=sys.stderr)
             found.setdefault((one.load, one.system.name), []).append(figures)
     return {(one.load, one.system.name): found[one.load, one.system.name] for one in made}
@@ -51,12 +54,12 @@ def main() -> None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
         with local.postgres(folder) as postgres:
             asyncio.run(_track_commits(postgres))
+        KEPT.mkdir(parents=True, exist_ok=True)
         servers = Servers(
             opened.enter_context(local.postgres(folder)),
             opened.enter_context(local.redis(folder)),
             KEPT,
         )
-        KEPT.mkdir(parents=True, exist_ok=True)
         machine = asyncio.run(report.machine(servers))
         rounds = asyncio.run(measure(servers, arguments))
     text = report.markdown(machine, rounds)

@@ -5,6 +5,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from shared.redis import connect
-from tests.bench.figures import Figures, medians
+from tests.bench.figures import Figures, medians, percentile
 from tests.bench.systems import CELERY, Servers
 
 Rounds = dict[tuple[str, str], list[Figures]]
@@ -52,6 +54,7 @@ async def machine(servers: Servers) -> dict[str, str]:
         "processor": f"{os.cpu_count()} x {_processor()}",
         "system": platform.platform(),
         "load average at the start": f"{os.getloadavg()[0]:.1f}",
+        "fdatasync of 600 bytes, ms p50 / p99": _disk(servers.folder),
         "Python": f"{platform.python_version()}; "
         + ", ".join(f"{name} {version(name)}" for name in packages),
         "PostgreSQL": f"{durable['server_version']}, fsync {durable['fsync']}, "
@@ -151,6 +154,18 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(": ")[2]
     return platform.machine()
+
+
+def _disk(folder: Path) -> str:
+    """Measure what a commit and an acknowledgement each wait for at least once."""
+    took = []
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(100):
+            began = time.perf_counter()
+            file.write(bytes(600))
+            os.fdatasync(file.fileno())
+            took.append(1000 * (time.perf_counter() - began))
+    return f"{percentile(took, 50):.2f} / {percentile(took, 99):.2f}"
 
 
 def _said(*command: str | Path) -> str:

@@ -48,6 +48,9 @@ class Connection(asyncio.Protocol):
             self._answered.set_exception(exc or ConnectionResetError())
 
     async def post(self, request: bytes) -> int:
+        """Return the status; raises ConnectionError when the other side hangs up."""
+        if self.transport.is_closing():
+            raise ConnectionResetError
         self._answered = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self._answered

@@ -25,7 +25,7 @@ async def test_the_strip_tells_whether_everything_keeps_up(visit: Visit, world: 
     workers = page.locator(".tile").filter(has_text="Workers")
     await expect(workers.locator(".value")).to_have_text("1")
     await expect(page.locator(".tile").filter(has_text="Backlog")).to_contain_text("keeping up")
-    await expect(page.locator("#workers tbody tr")).to_have_count(1)
+    await expect(page.locator("#processes tbody tr")).to_have_count(2)
     await expect(page.locator("#cron tbody tr")).not_to_have_count(0)
     await expect(page.locator(".chart canvas")).to_have_count(2)
 
@@ -108,7 +108,8 @@ async def test_dead_letters_can_be_retried_and_discarded(visit: Visit, world: Wo
     assert await world.stack.post(json.dumps(stranger).encode()) == 200
     group = page.locator("#dead .group").filter(has_text="unknown page")
     await expect(group.locator(".badge")).to_have_text("2", timeout=20_000)
-    await expect(page.locator(".tile.warn").filter(has_text="Dead letters")).to_be_visible()
+    tile = page.locator(".tile.warn").filter(has_text="Dead letters")
+    await expect(tile).to_be_visible(timeout=15_000)
     await group.locator("summary").click()
     await group.get_by_role("button", name="Retry all").click()
     await expect(group.locator(".letter").first).to_contain_text("2 tries", timeout=20_000)

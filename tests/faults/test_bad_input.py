@@ -23,7 +23,7 @@ from worker import merge
 
 LONG = bool(float(os.environ.get("FAULTS_MINUTES") or 0))
 HTTP_CASES = 20_000 if LONG else 600
-JSON_EXAMPLES = 100_000 if LONG else 300
+JSON_EXAMPLES = 30_000 if LONG else 300
 SLOW_SOCKETS = 2_000 if LONG else 300
 NORMAL_LOAD = 300 if LONG else 100  # requests before and during
 

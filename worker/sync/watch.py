@@ -33,15 +33,15 @@ class Watch:
         self._keys = keys
         self._app_id = app_id
 
-    async def look(self, every: timedelta, now: datetime) -> None:
-        """Check up to fifty Pages that were not checked for so long, in one request.
+    async def look(self, every: timedelta, now: datetime, page_id: str | None = None) -> None:
+        """Check up to fifty Pages (or one) that were not checked for so long, in one request.
 
         Where a wanted field is missing, we were dropped: the Page is repaired from when it was
         last seen subscribed, and subscribed again. Raises Unavailable.
         """
         watched = {
             page.page_id: (page, token)
-            for page in await coverage.to_watch(self._database, every, LIMIT)
+            for page in await coverage.to_watch(self._database, every, LIMIT, page_id)
             if (token := self._token(page)) is not None
         }
         grants = await self._graph.admit(dict.fromkeys(watched, 1), Priority.CRON)

@@ -175,7 +175,7 @@ async def test_a_change_by_one_reader_reaches_the_others(world: World) -> None:
 async def test_a_client_that_does_not_read_reloads_instead(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = hub.Client(None)
+    client = hub.Client(None, hub.live_frame)
     monkeypatch.setattr(hub, "PENDING_BYTES", 1000)
     for _ in range(100):
         client.offer(b"x" * 100)

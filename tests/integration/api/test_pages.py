@@ -1,10 +1,17 @@
 """Pages through HTTP."""
 
+from datetime import UTC, datetime
+
 import pytest
+from redis.asyncio import Redis
 
 from ingress.api.pages import _Sums
+from shared import queue
 from shared.config import Secret
 from shared.crypto import KeyRing
+from shared.facebook import limits
+from shared.facebook.usage import Spent
+from shared.redis import connect
 from shared.store import pages
 from tests.integration.api.world import INSTAGRAM, OTHER, PAGE, World, message
 
@@ -98,3 +105,28 @@ async def test_a_wrong_page_is_explained_without_repeating_its_token(
     assert reply.status == 400
     assert "EAA" not in reply.body["error"]
     assert "two words" not in reply.body["error"]
+
+
+async def test_a_page_tells_what_is_used_of_facebooks_limits(world: World, redis_url: str) -> None:
+    redis = connect(redis_url)
+    budget = limits.Budget(redis, 2)
+    assert (await world.get(f"/api/pages/{PAGE}"))["budget"] == {
+        "usagePercent": None, "holdUntil": None,
+    }  # fmt: skip
+    await budget.learn(Spent(percent=40), {PAGE: Spent(percent=85, closed_seconds=60)})
+    shown = (await world.get(f"/api/pages/{PAGE}"))["budget"]
+    assert shown["usagePercent"] == 85
+    until = datetime.fromisoformat(shown["holdUntil"]) - datetime.now(UTC)
+    assert 50 < until.total_seconds() <= 60
+    assert (await world.get(f"/api/pages/{OTHER}"))["budget"]["usagePercent"] == 40
+    await redis.aclose()
+
+
+async def test_a_subscription_is_seen_to_by_a_worker(world: World, redis_url: str) -> None:
+    assert (await world.ask("POST", f"/api/pages/{PAGE}/subscribe", "sync")).status == 403
+    assert (await world.ask("POST", f"/api/pages/{PAGE}/subscribe", "other")).status == 404
+    assert (await world.ask("POST", f"/api/pages/{PAGE}/subscribe")).status == 202
+    async with Redis.from_url(redis_url) as redis:
+        [job_id] = await redis.zrange(queue.NOW, 0, -1)
+        [job] = queue.decode(await redis.get(b"arq:job:" + job_id))["a"]
+    assert job == queue.Subscribe(page=PAGE)

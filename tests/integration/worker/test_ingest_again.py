@@ -1,6 +1,7 @@
 """What becomes of entries that were read before, and of what may have ended their readers."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -49,6 +50,41 @@ async def test_a_loop_started_again_in_its_process_takes_what_it_had_at_once(
     await world.until(empty)
     stop.set()
     await running
+
+
+class SwallowsCancellation:
+    """A backlog that loses one task's cancellation, and then fails for the other."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._first = True
+        self._waits = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def read(self, *_: Any) -> list[Any]:
+        return await self._reader.read(1, 1 << 20, 100)
+
+    async def ack(self, entries: list[Any]) -> None:
+        if not self._first:
+            await self._waits.wait()
+            raise ConnectionError
+        self._first = False
+        self._waits.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+
+async def test_a_loop_ends_though_a_driver_swallows_the_cancellation_of_a_part(
+    world: World,
+) -> None:
+    for number in "12":
+        await world.stream.append(entry(body(message(number))))
+    ingest = Ingest(SwallowsCancellation(world.readers["stream"]), world.writer)
+    with pytest.raises(ConnectionError):
+        async with asyncio.timeout(10):
+            await ingest.run(asyncio.Event())
 
 
 async def given_before(world: World, redis_url: str, times: int) -> Any:

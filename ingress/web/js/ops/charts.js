@@ -89,7 +89,7 @@ function options({ lines, show }, box) {
     height: HEIGHT,
     cursor: { sync: { key: "ops" }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true, markers: { width: 2 } },
-    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.15, 1)] } },
+    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.15, 2)] } },
     axes: [
       { ...axis, values: (_, times) => times.map((time) => clock(time * 1000)), space: 90, size: 28 },
       { ...axis, values: (_, values) => values.map(show), size: 58 },

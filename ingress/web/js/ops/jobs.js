@@ -3,7 +3,7 @@ import { html } from "../../vendor/preact.js";
 import { duration, RelativeTime } from "../time.js";
 import { Bar } from "./bar.js";
 import { Card } from "./card.js";
-import { count } from "./numbers.js";
+import { count, milliseconds } from "./numbers.js";
 import { overview } from "./state.js";
 
 const LEVELS = { queued: "", running: "busy", complete: "good", interrupted: "warn", failed: "bad" };
@@ -45,7 +45,7 @@ function Row({ job: { state, mode, page, progress, startedAt, finishedAt, error 
     <td>${mode} <small class="faint">${page?.name ?? "all Pages"}</small></td>
     <td>${state === "running" ? html`<${Running} ...${progress} />` : (error ?? came(progress))}</td>
     <td><${RelativeTime} at=${startedAt} none="–" /></td>
-    <td>${startedAt && finishedAt ? duration(Date.parse(finishedAt) - Date.parse(startedAt)) : "–"}</td>
+    <td>${took(startedAt, finishedAt)}</td>
   </tr>`;
 }
 
@@ -53,5 +53,12 @@ function Running({ synced, total }) {
   return html`<${Bar} role="progressbar" label="Progress" value=${synced} of=${total} />`;
 }
 
-const came = ({ inserted, updated, calls }) =>
-  `${count(inserted)} new, ${count(updated)} updated, ${count(calls)} calls`;
+function came({ inserted, updated }) {
+  return inserted + updated ? `${count(inserted)} new, ${count(updated)} updated` : "nothing new";
+}
+
+function took(startedAt, finishedAt) {
+  if (!startedAt || !finishedAt) return "–";
+  const ms = Date.parse(finishedAt) - Date.parse(startedAt);
+  return ms < 10_000 ? milliseconds(ms) : duration(ms);
+}

@@ -11,7 +11,7 @@ import { Jobs } from "./jobs.js";
 import { Pages } from "./pages.js";
 import { keepLoaded } from "./state.js";
 import { Strip } from "./strip.js";
-import { Workers } from "./workers.js";
+import { Processes } from "./processes.js";
 
 function Ops() {
   return html`
@@ -22,8 +22,10 @@ function Ops() {
       <${Strip} />
       <${Charts} />
       <${Pages} />
-      <div class="columns"><${Feed} /><${Dead} /></div>
-      <div class="columns"><${Jobs} /><div class="stack"><${Cron} /><${Workers} /></div></div>
+      <div class="columns">
+        <div class="stack"><${Feed} /><${Jobs} /></div>
+        <div class="stack"><${Dead} /><${Cron} /><${Processes} /></div>
+      </div>
     </main>
   `;
 }

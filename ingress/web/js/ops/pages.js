@@ -67,10 +67,10 @@ function Row({ page }) {
         <small class="faint">${page.facebookPageId} · ${plural(page.conversations, "conversation")}</small>
       </th>
       <td><${State} page=${page} /></td>
-      <td><${Sync} page=${page} /></td>
-      <td><${RelativeTime} at=${page.lastEventAt} /></td>
-      <td><${RelativeTime} at=${page.provenAt} /> ${page.provenLevel && html`<small class="faint">${page.provenLevel}</small>`}</td>
-      <td><${Budget} of=${page.budget} /></td>
+      <td data-label="Last sync"><${Sync} page=${page} /></td>
+      <td data-label="Last event"><${RelativeTime} at=${page.lastEventAt} /></td>
+      <td data-label="Proven complete"><${RelativeTime} at=${page.provenAt} /> ${page.provenLevel && html`<small class="faint">${page.provenLevel}</small>`}</td>
+      <td data-label="Graph budget"><${Budget} of=${page.budget} /></td>
       ${may("sync") && html`<td class="actions"><${Actions} page=${page} /></td>`}
     </tr>
     ${help &&

@@ -52,7 +52,7 @@ const TILES = [
     show: count,
     beside: ({ workersAlive }) => (workersAlive ? "alive" : "none is running"),
     judge: ({ workersAlive }) => (workersAlive === 0 ? "bad" : ""),
-    href: "#workers",
+    href: "#processes",
   },
 ];
 

@@ -1,4 +1,4 @@
-// The processes that do the work, by their heartbeats.
+// Our processes, by their heartbeats.
 import { html } from "../../vendor/preact.js";
 import { RelativeTime } from "../time.js";
 import { Card } from "./card.js";
@@ -7,37 +7,37 @@ import { overview } from "./state.js";
 
 const SILENT_MS = 30_000;
 
-export function Workers() {
-  const workers = overview.value?.workers;
-  return html`<${Card} id="workers" title="Workers">
-    ${workers && (workers.length ? html`<${Table} workers=${workers} />` : html`<${NoWorkers} />`)}
+export function Processes() {
+  const processes = overview.value?.workers;
+  return html`<${Card} id="processes" title="Processes">
+    ${processes && (processes.length ? html`<${Table} processes=${processes} />` : html`<${None} />`)}
   <//>`;
 }
 
-function NoWorkers() {
+function None() {
   return html`<div class="empty">
-    <p>No worker is running: events wait, safely stored, in the backlog. Start one:</p>
-    <code class="command">python -m worker</code>
+    <p>No process tells of itself: Redis is away, or nothing but this page runs.</p>
+    <code class="command">pagewire doctor</code>
   </div>`;
 }
 
-function Table({ workers }) {
+function Table({ processes }) {
   return html`<table>
     <thead>
       <tr>
-        <th scope="col">Worker</th>
+        <th scope="col">Process</th>
         <th scope="col">Started</th>
         <th scope="col">Heartbeat</th>
         <th scope="col">Memory</th>
       </tr>
     </thead>
     <tbody>
-      ${workers.map((worker) => html`<${Row} key=${worker.name} worker=${worker} />`)}
+      ${processes.map((one) => html`<${Row} key=${one.name} of=${one} />`)}
     </tbody>
   </table>`;
 }
 
-function Row({ worker: { name, kind, host, pid, version, startedAt, lastBeatAt, rssBytes } }) {
+function Row({ of: { name, kind, host, pid, version, startedAt, lastBeatAt, rssBytes } }) {
   const silent = Date.now() - Date.parse(lastBeatAt) > SILENT_MS;
   return html`<tr>
     <th scope="row">${name} <small class="faint">${kind} · ${host} · pid ${pid} · ${version}</small></th>
