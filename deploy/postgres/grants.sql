@@ -20,9 +20,6 @@ grant insert (ingress, boot, started_at), select (ingress, boot, seen_at), updat
 grant select (code, kind, status, received_at, finished_at) on privacy_requests
     to pagewire_ingress, pagewire_api;
 
--- Where a person sees what became of their data-deletion request.
-grant select (code, kind, status, received_at, finished_at) on privacy_requests to pagewire_ingress;
-
 -- The API: shows what there is, and writes what people do: tags, what they have seen, sessions,
 -- syncs asked for, Pages. It makes no message, and no key.
 grant select on
@@ -45,28 +42,19 @@ grant delete on
     facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, sync_runs, sync_members, sync_points, sync_findings, app_users
     to pagewire_api;
-grant select on app_users to pagewire_api;
 
 -- The workers: everything about conversations. They add and remove no Page, and know no key.
 grant select, insert, update, delete on
     conversations, messages, reactions, tags, conversation_tags, events, raw_events, dead_letters,
     changes, sync_runs, sync_members, sync_points, sync_findings, webhook_inbox
     to pagewire_worker;
-grant select on facebook_pages, changes_forgotten, gaps, ingress_boots, migrations, app_users
+grant select on facebook_pages, changes_forgotten, gaps, ingress_boots, migrations
     to pagewire_worker;
 grant update (
     status, status_reason, instagram_id, last_synced_at, proven_at, proven_level
 ) on facebook_pages to pagewire_worker;
 grant update (through) on changes_forgotten to pagewire_worker;
 grant update (repaired_at) on gaps to pagewire_worker;
--- Erasing people: a tombstone stays, and so does the salt.
-grant select, insert on erased, audit to pagewire_worker;
-grant select on erasure_salt to pagewire_worker;
-grant select, insert, update on privacy_requests to pagewire_worker;
-grant select, delete on app_users to pagewire_worker;
-grant execute on function
-    erased_among(text[], text[]), person_digest(text), names_person(bytea, text)
-    to pagewire_worker, pagewire_operator;
 grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
     to pagewire_worker;
 
@@ -74,6 +62,7 @@ grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_
 grant select, insert on erased to pagewire_worker;
 grant select on erasure_salt to pagewire_worker;
 grant select, insert, update on privacy_requests to pagewire_worker;
+grant select, delete on app_users to pagewire_worker;
 grant insert, select (subject) on audit to pagewire_worker;
 grant execute on function
     person_digest(text), erased_among(text[], text[]), names_person(bytea, text)

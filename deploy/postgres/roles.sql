@@ -30,3 +30,5 @@ alter database :"DBNAME" owner to pagewire_migrator;
 revoke all on database :"DBNAME" from public;
 grant connect on database :"DBNAME"
     to pagewire_ingress, pagewire_api, pagewire_worker, pagewire_operator;
+-- Whoever looks after it sees how many connections there are, whoever's they be.
+grant pg_read_all_stats to pagewire_operator;

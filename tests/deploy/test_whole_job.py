@@ -176,6 +176,7 @@ async def _do_everything(here: Installation, facebook: Simulator) -> None:
         ) == [(2,)]
 
     await stack.until(tried_again)
+    await stack.command("doctor")
     await stack.command("erase", "7001", "--page", first, "--yes")
     await stack.command("replay", "--since", "1h")
     assert await here.post(_webhook(first, "m_after")) == 200
