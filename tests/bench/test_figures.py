@@ -25,7 +25,10 @@ def test_what_was_acked_before_the_next_was_sent_must_be_visible_no_later():
 
 def test_what_was_acknowledged_and_never_seen_is_lost_and_what_was_refused_is_not():
     happened = events(2)
-    answers = [Answer([one.mid], 0.0, 1.0, status) for one, status in zip(happened, (200, 503))]
+    answers = [
+        Answer([one.mid], 0.0, 1.0, status)
+        for one, status in zip(happened, (200, 503), strict=True)
+    ]
     assert figures.visible(answers, {}, happened)["lost"] == 1
     assert figures.acks(answers)["refused"] == 1
 
