@@ -129,25 +129,12 @@ class Ingest:
                     await waiting.put(stale)
             if entries := await self._backlog.read(READ_ENTRIES, READ_BYTES, BLOCK_MS):
                 await waiting.put(entries)
-            _heed_cancellation()
         for _ in range(WRITERS):
             await waiting.put(None)
 
     async def _write(self, waiting: asyncio.Queue[list[Entry] | None]) -> None:
         while (entries := await waiting.get()) is not None:
             await self.ingest(entries)
-            _heed_cancellation()
-
-
-def _heed_cancellation() -> None:
-    """End a task whose cancellation got lost on its way through a driver.
-
-    asyncpg loses one that meets the end of a connection. The task would wait for more for ever,
-    and the loop of which it is a part would neither work nor end.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _read(entry: Entry) -> Iterator[Told]:
