@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -54,6 +55,16 @@ class World:
 
     def name(self, page: str) -> str:
         return self.facebook.truth.pages[page].name
+
+    @asynccontextmanager
+    async def without_ingress(self) -> AsyncIterator[None]:
+        """Stop the ingress as a deploy does, and start it again afterwards."""
+        await asyncio.to_thread(self.stack.ingress.stop)
+        try:
+            yield
+        finally:
+            self.stack.ingress.start()
+            await self.stack.until(self.stack.answers)
 
     async def say(self, to: Conversation, message: dict[str, object]) -> str:
         """Let a person send a message of any form; return its mid."""
