@@ -4,7 +4,8 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,25 +23,30 @@ SERVERS = 2
 
 
 @pytest.fixture
-async def pooled(database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+def open_folder() -> Iterator[Path]:
+    """A folder that PgBouncer's account may enter, too."""
+    with tempfile.TemporaryDirectory(prefix="pagewire-pgbouncer-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+async def pooled(database: str, open_folder: Path) -> AsyncIterator[str]:
     """The URL of a database through PgBouncer in transaction mode."""
-    folder = tmp_path_factory.mktemp("pgbouncer")
     sockets = Path(database.partition("host=")[2])
     port = ports.any_free("127.0.0.1")
-    (folder / "users").write_text('"pagewire" ""\n')
-    (folder / "pgbouncer.ini").write_text(
+    (open_folder / "users").write_text('"pagewire" ""\n')
+    (open_folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={sockets}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = trust\nauth_file = {folder}/users\n"
+        f"auth_type = trust\nauth_file = {open_folder}/users\n"
         f"pool_mode = transaction\ndefault_pool_size = {SERVERS}\n"
         # As deploy/guides/scaling.md says.
         "ignore_startup_parameters = jit\n"
     )
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)
     account = sockets.owner()  # who may enter the folder of PostgreSQL's socket
     process = subprocess.Popen(
-        ["pgbouncer", "--quiet", folder / "pgbouncer.ini"],
+        ["pgbouncer", "--quiet", open_folder / "pgbouncer.ini"],
         env={"PATH": "/usr/sbin:/usr/bin"},
         cwd="/",
         user=account if os.geteuid() == 0 else None,
