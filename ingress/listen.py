@@ -148,9 +148,10 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    # asyncio writes addresses into strerror; a name that does not resolve has no errno above 0.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return CannotListen(
-        f"Cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}. "
-        "Stop what uses it, or choose another."
+        f"Cannot listen on {host} port {port}: {reason}. Stop what uses it, or choose another."
     )
 
 

@@ -5,7 +5,6 @@ Every worker process of a parallel run has servers of its own, so that nothing i
 
 import contextlib
 import itertools
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest_asyncio
 import redis.asyncio
 
 from deploy.local import servers
+from tests.stack import RUNNING
 
 _numbers = itertools.count()
 
@@ -23,10 +23,11 @@ _numbers = itertools.count()
 @pytest.fixture(autouse=True)
 def _nothing_left_running() -> Iterator[None]:
     """End the processes of a test that was cut off, for want of time or by Ctrl-C."""
+    # Those of wider fixtures were started before this one.
+    before = set(RUNNING)
     yield
-    if stack := sys.modules.get("tests.stack"):
-        for process in list(stack.RUNNING):
-            process.kill()
+    for process in RUNNING - before:
+        process.kill()
 
 
 @pytest.fixture(scope="session")

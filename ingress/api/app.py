@@ -23,6 +23,7 @@ from ingress.api.pages import Pages
 from ingress.api.routes import routes_of, serve
 from ingress.api.session import Sessions
 from ingress.api.streams import Rhythm, Streams
+from ingress.api.sums import Sums
 from ingress.api.sync import Syncs
 from shared import log, queue
 from shared.cache import Cache
@@ -75,7 +76,8 @@ class Api:
         directory = Directory(self.database)
         self.callers = Callers(self.database, directory)
         self.streams = Streams(self.callers, deps.rhythm)
-        jobs = Jobs(self.database, self.streams)
+        sums = Sums(self.database)
+        jobs = Jobs(self.database, directory, sums, self.streams)
         asked = Queue(queue.connect(self._redis.connection_pool))
         self.ops = Ops(
             self.database, self._redis, self.cache, directory, jobs, self._hub, self.streams
@@ -96,6 +98,7 @@ class Api:
                 self.database,
                 directory,
                 jobs,
+                sums,
                 asked,
                 self._redis,
                 self.cache,

@@ -1,6 +1,5 @@
 """The Pages: which there are, and what may be done with them."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from ingress.api.jobs import Jobs
 from ingress.api.problems import Problem
 from ingress.api.routes import Answer, Id, Name, endpoint
 from ingress.api.shapes import Asked, Budget, Job, Page, PageSlice
+from ingress.api.sums import Sums
 from shared import log
 from shared.cache import Cache
 from shared.config import Secret
@@ -65,35 +65,6 @@ class Removal(Asked):
     purge: bool = False
 
 
-class _Sums:
-    """What the conversations of each Page add up to, only so often that it costs little."""
-
-    SHARE = 0.05
-    """The part of the time that may go into adding up while somebody looks."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._sums: dict[str, PageSums] = {}
-        self._believed_until = float("-inf")
-
-    async def of(self, page: PageOverview) -> PageSums:
-        """Return the sums of a Page and its Instagram account."""
-        began = time.monotonic()
-        if began >= self._believed_until:
-            self._sums = await overview.page_sums(self._database, None)
-            ended = time.monotonic()
-            self._believed_until = ended + (ended - began) / self.SHARE
-        mine = [
-            self._sums[page_id]
-            for page_id in (page.facebook_page_id, page.instagram_id)
-            if page_id in self._sums
-        ]
-        return PageSums(
-            sum(one.conversations for one in mine),
-            max((one.last_message_at for one in mine if one.last_message_at), default=None),
-        )
-
-
 class Pages:
     """Pages."""
 
@@ -102,6 +73,7 @@ class Pages:
         database: Database,
         directory: Directory,
         jobs: Jobs,
+        sums: Sums,
         queue: Queue,
         redis: Redis,
         cache: Cache,
@@ -117,7 +89,7 @@ class Pages:
         self._cache = cache
         self._key_ring = key_ring
         self._sync_interval = sync_interval
-        self._sums = _Sums(database)
+        self._sums = sums
 
     @endpoint("GET", "/pages", scope="read")
     async def listing(self, caller: Caller) -> PageSlice:
@@ -211,7 +183,7 @@ class Pages:
         return [
             _page(
                 one,
-                await self._sums.of(one),
+                await self._sums.of(one.facebook_page_id, one.instagram_id),
                 running.get(one.run_id) if one.run_id else None,
                 budgets.get(one.facebook_page_id),
             )

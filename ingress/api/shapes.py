@@ -43,12 +43,16 @@ class Budget(Told):
 
 
 class Progress(Told):
-    """How far a sync has come: conversations `synced` of `total`, where that is known."""
+    """How far a sync has come: `synced` conversations were gone through, of about `total`.
+
+    `total` is known of full syncs that were done before, and once a sync has ended.
+    """
 
     synced: int
     total: int | None
     inserted: int
     updated: int
+    calls: int
     eta_seconds: int | None
 
 

@@ -61,6 +61,10 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, asyncpg.DataError | asyncpg.PostgresError) and not is_transient(error)
 
 
+async def _keep_session(_: object) -> None:
+    """Reset nothing: no session state is ever set, and asyncpg's reset costs a round trip."""
+
+
 class Database:
     """A pool of connections to one Postgres.
 
@@ -104,6 +108,7 @@ class Database:
                     max_inactive_connection_lifetime=300,
                     statement_cache_size=0 if self._shared else 100,
                     server_settings=self._settings,
+                    reset=_keep_session,
                 )
             return self._pool
 

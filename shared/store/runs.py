@@ -34,7 +34,7 @@ class Counts(Struct, kw_only=True, rename="camel"):
     """What a run did so far.
 
     `synced` conversations were stored, `skipped` ones known already; a verification counts what
-    was `missing` and what it `repaired`.
+    was `missing` and what it `repaired`. `calls` were made of the Graph API.
     """
 
     total: int = 0
@@ -45,6 +45,7 @@ class Counts(Struct, kw_only=True, rename="camel"):
     events_created: int = 0
     missing: int = 0
     repaired: int = 0
+    calls: int = 0
 
 
 class Run(Struct, frozen=True, kw_only=True):

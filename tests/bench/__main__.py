@@ -52,6 +52,7 @@ def main() -> None:
     arguments.rounds = arguments.rounds or (1 if arguments.short else 3)
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
+        folder.chmod(0o755)  # lest the data live elsewhere, and stay
         with local.postgres(folder) as postgres:
             asyncio.run(_track_commits(postgres))
         KEPT.mkdir(parents=True, exist_ok=True)

@@ -8,22 +8,23 @@ import asyncio
 import json
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
 
-from deploy.local import ports
+from deploy.local import ports, servers
 from deploy.simulator import Config, Simulator
 from deploy.simulator.truth import Conversation
-from tests.stack import ROOT, SECRET, VERIFY_TOKEN, Stack, running
+from tests.stack import ROOT, RUNNING, SECRET, VERIFY_TOKEN, Stack, running
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -55,6 +56,21 @@ class World:
     def name(self, page: str) -> str:
         return self.facebook.truth.pages[page].name
 
+    @asynccontextmanager
+    async def without_ingress(self) -> AsyncIterator[None]:
+        """Stop the ingress as a deploy does, and start it again afterwards."""
+        await asyncio.to_thread(self.stack.ingress.stop)
+        try:
+            yield
+        finally:
+            self.stack.ingress.start()
+            self.keep()
+            await self.stack.until(self.stack.answers)
+
+    def keep(self) -> None:
+        """Let the processes outlive the test that started them."""
+        RUNNING.difference_update({self.stack.ingress, self.stack.worker})
+
     async def say(self, to: Conversation, message: dict[str, object]) -> str:
         """Let a person send a message of any form; return its mid."""
         mid, now = f"m_{uuid4().hex}", time.time_ns() // 1_000_000
@@ -83,22 +99,27 @@ class World:
         )
 
 
+@pytest.fixture(scope="session")
+def servers_of_its_own() -> Iterator[tuple[str, str]]:
+    """A PostgreSQL and a Valkey that no other test empties."""
+    with tempfile.TemporaryDirectory(prefix="pagewire-browser-") as name:
+        home = Path(name)
+        home.chmod(0o755)  # PostgreSQL may run as another account
+        with (
+            servers.postgres(home, durable=False) as dsn,
+            servers.redis(home, durable=False) as url,
+        ):
+            yield dsn, url
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(
-    chromium: Browser,
-    postgres_server: str,
-    redis_server: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    chromium: Browser, servers_of_its_own: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
     """Three Pages with Instagram accounts, synced in full."""
-    admin = await asyncpg.connect(postgres_server)
-    await admin.execute("create database browser")
-    await admin.close()
-    database = postgres_server.replace("/postgres?", "/browser?")
     port = ports.any_free("127.0.0.1")
     stack = Stack(
-        database,
-        redis_server,
+        *servers_of_its_own,
         tmp_path_factory.mktemp("logs"),
         graph=ports.url("127.0.0.1", port),
         SYNC_SLICE="10",  # so that a sync takes several calls
@@ -120,6 +141,7 @@ async def world(
             for scope in ("admin", "read")
         }
         world = World(stack, facebook, keys)
+        world.keep()
         for page in facebook.truth.pages.values():
             await stack.command(
                 *("page", "add", page.id, "--name", page.name),

@@ -370,10 +370,9 @@ async def test_after_a_restart_of_the_ingress_nothing_that_was_missed_is_missing
     happen(world, of, text="Before")
     await open_thread(page, of)
     await expect(page.locator(BUBBLES).last).to_have_text("Before")
-    world.stack.ingress.stop()
-    await expect(page.locator(".line")).to_contain_text("stale since")
-    happen(world, of, text="While you were gone")
-    world.stack.ingress.start()
+    async with world.without_ingress():
+        await expect(page.locator(".line")).to_contain_text("stale since")
+        happen(world, of, text="While you were gone")
     await expect(page.locator(BUBBLES).last).to_have_text("While you were gone", timeout=20_000)
     await expect(page.locator(".line")).to_have_text("Live")
 

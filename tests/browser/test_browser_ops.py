@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from deploy.simulator import truth
 from tests.browser.conftest import Visit, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -81,6 +82,21 @@ async def test_a_page_can_be_paused_and_resumed(visit: Visit, world: World):
     await expect(row.locator(".badge").first).to_have_text("Active")
 
 
+async def test_a_page_that_facebook_unsubscribed_can_be_subscribed_again(
+    visit: Visit, world: World
+):
+    page = await open_ops(visit)
+    mine = world.facebook.truth.pages[world.pages[1]]
+    mine.subscribed_fields = frozenset()
+    await row_of(page, mine.id).get_by_text("Re-subscribe").click()
+    await expect(page.locator(".toasts")).to_contain_text("again")
+    await world.stack.until(lambda: is_subscribed(mine))
+
+
+async def is_subscribed(page: truth.Page) -> bool:
+    return "messages" in page.subscribed_fields
+
+
 async def test_a_page_whose_token_died_says_what_to_do(visit: Visit, world: World):
     page = await open_ops(visit)
     mine = world.facebook.truth.pages[world.pages[2]]
@@ -132,7 +148,6 @@ async def test_a_key_that_may_only_read_sees_no_actions(visit: Visit, world: Wor
 
 async def test_the_page_says_so_when_the_ingress_is_away(visit: Visit, world: World):
     page = await open_ops(visit)
-    world.stack.ingress.stop()
-    await expect(page.locator(".line")).to_contain_text("stale since")
-    world.stack.ingress.start()
+    async with world.without_ingress():
+        await expect(page.locator(".line")).to_contain_text("stale since")
     await expect(page.locator(".line")).to_have_text("Live", timeout=20_000)

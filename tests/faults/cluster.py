@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -105,7 +106,8 @@ class Cluster:
         for process in (self.ingress, self.worker, self.other):
             if process.running:
                 process.signal(signal.SIGCONT)
-                await self.stop(process)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
+                    await self.stop(process)
         await self.stack.close()
         for way in self.ways.values():
             await way.close()

@@ -11,9 +11,9 @@ import pytest
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from shared import cache as module
 from shared import metrics
 from shared.cache import MAX_BYTES, Cache, Question, about_conversation, about_list
+from shared.cache import cache as module
 from shared.redis import connect
 
 PAGE = "1001"
@@ -157,6 +157,21 @@ async def test_who_asks_at_the_same_time_is_answered_by_one_query(cache: Cache) 
     answers = await asyncio.gather(*asking, return_exceptions=True)
     assert answers[1:] == [b"0"] * 49
     assert row.queries == 1
+
+
+async def test_who_reads_different_answers_at_the_same_time_shares_a_command(
+    cache: Cache, redis_url: str
+) -> None:
+    rows = [Row() for _ in range(100)]
+    for row in rows:
+        await cache.get(row.question, row.load)
+    async with Redis.from_url(redis_url) as redis:
+        before = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
+        answers = await asyncio.gather(*(cache.get(row.question, row.load) for row in rows))
+        after = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
+    assert answers == [b"0"] * 100
+    assert sum(row.queries for row in rows) == 100
+    assert after - before <= 2
 
 
 async def test_an_error_reaches_whoever_asked_and_is_not_kept(cache: Cache) -> None:

@@ -50,6 +50,15 @@ MATRIX: dict[tuple[str, str], list[Ask]] = {
     ],
     ("PATCH", "/pages/{id}"): [Ask("/pages/{page}", body={"name": "Mine"})],
     ("DELETE", "/pages/{id}"): [Ask("/pages/{page}"), Ask("/pages/{page}?purge=true")],
+    ("POST", "/pages/{id}/subscribe"): [Ask("/pages/{page}/subscribe")],
+    ("GET", "/dead"): [Ask("/dead", (200,))],
+    ("POST", "/dead/{id}/retry"): [Ask("/dead/{letter}/retry")],
+    ("POST", "/dead/{id}/discard"): [Ask("/dead/{letter}/discard")],
+    ("POST", "/dead/retry"): [Ask("/dead/retry", (202,), {"reason": "refused"})],
+    ("POST", "/dead/discard"): [Ask("/dead/discard", (200,), {"reason": "refused"})],
+    ("GET", "/ops"): [Ask("/ops", (403,))],
+    ("GET", "/ops/history"): [Ask("/ops/history", (403,))],
+    ("GET", "/ops/events"): [Ask("/ops/events", (403,))],
     ("GET", "/session"): [Ask("/session", (200,))],
     ("DELETE", "/session"): [Ask("/session", (204,))],
 }
@@ -83,6 +92,11 @@ async def ours(world: World) -> dict[str, str]:
         participant_name="Wanda Winter",
     )
     await world.happen(message(1), label, thread)
+    (letter,) = await world.rows(
+        "insert into dead_letters (digest, source, reason, error, page_id, bytes, received_ms)"
+        " values ('d', 'webhook', 'refused', 'no', $1, 'text 1', 1) returning id",
+        PAGE,
+    )
     (page,) = await world.rows("select id from facebook_pages where facebook_page_id = $1", PAGE)
     asked = await world.ask("POST", "/api/conversations/sync?wait=0", "acme", json={"pageId": PAGE})
     assert asked.status == 202
@@ -90,6 +104,7 @@ async def ours(world: World) -> dict[str, str]:
         "page": str(page[0]),
         "conversation": str(conversation_id(PAGE, "person-1")),
         "job": asked.body["jobId"],
+        "letter": str(letter[0]),
     }
 
 
@@ -100,6 +115,7 @@ async def stored(world: World) -> list[Any]:
         await world.rows("select c::text from conversations c where page_id = $1", PAGE),
         await world.rows("select c::text from conversation_tags c where page_id = $1", PAGE),
         await world.rows("select id from sync_runs where page_id = $1", PAGE),
+        await world.rows("select d::text from dead_letters d where page_id = $1", PAGE),
     ]
 
 

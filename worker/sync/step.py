@@ -231,6 +231,8 @@ class _Step:
     async def _answers(self, admitted: Sequence[tuple[_Active, Question]]) -> list[_Asked]:
         if not admitted:
             return []
+        for active, _ in admitted:
+            active.inquiry.counts.calls += 1
         answers = await self._tools.graph.ask(
             [
                 Ask(

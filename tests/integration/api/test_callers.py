@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingress.api import callers
+from ingress.api.routes import JSON, routes_of
 from shared.store import keys
+from shared.store.applying import insert_dead_letters
+from shared.store.rows import DeadLetter
 from tests.integration.api.world import OTHER, PAGE, World, message
 
 
@@ -65,41 +68,63 @@ async def test_a_revoked_or_expired_key_is_refused(world: World) -> None:
 
 
 async def test_a_foreign_page_is_as_good_as_none(world: World) -> None:
+    """Everything that can be asked about a Page, a conversation, a job or a letter by its id."""
     await world.happen(message(1), message(2, page_id=OTHER))
     pages = {one["facebookPageId"]: one["id"] for one in (await world.get("/api/pages"))["data"]}
     listed = (await world.get("/api/conversations"))["data"]
     ids = {one["pageId"]: one["id"] for one in listed}
-    run = (await world.ask("POST", "/api/conversations/sync?wait=0", json={"pageId": PAGE})).body
-    both = (await world.ask("POST", "/api/conversations/sync-all?wait=0")).body
-    alone = (await world.ask("POST", "/api/conversations/sync-all?wait=0", "acme")).body
-    for method, path, given in (
-        ("GET", f"/api/conversations?pageId={PAGE}", {}),
-        ("GET", f"/api/conversations?pageId={pages[PAGE]}", {}),
-        ("GET", f"/api/conversations/{ids[PAGE]}", {}),
-        ("GET", f"/api/conversations/{ids[PAGE]}/messages", {}),
-        ("PUT", f"/api/conversations/{ids[PAGE]}/tags/x", {}),
-        ("DELETE", f"/api/conversations/{ids[PAGE]}/tags/x", {}),
-        ("PUT", f"/api/conversations/{ids[PAGE]}/seen", {}),
-        ("POST", "/api/conversations/sync?wait=0", {"json": {"pageId": pages[PAGE]}}),
-        ("GET", f"/api/jobs/{run['jobId']}", {}),
-        ("GET", f"/api/jobs/{run['jobId']}/events", {}),
-        ("GET", f"/api/jobs/{alone['jobId']}", {}),
-        ("GET", f"/api/pages/{PAGE}", {}),
-        ("GET", f"/api/pages/{pages[PAGE]}", {}),
-        ("PATCH", f"/api/pages/{pages[PAGE]}", {"json": {"name": "Mine"}}),
-        ("DELETE", f"/api/pages/{pages[PAGE]}", {}),
-        ("GET", f"/api/live?pageId={PAGE}", {}),
-    ):
-        reply = await world.ask(method, path, "other", **given)
-        assert reply.status == 404, (method, path)
+    await world.ask("POST", "/api/conversations/sync?wait=0", json={"pageId": PAGE})
+    batch = (await world.ask("POST", "/api/conversations/sync-all?wait=0", "acme")).body
+    await letter(world, PAGE)
+    [dead] = (await world.get("/api/dead"))["data"]
+    foreign = {
+        "/conversations/{id}": {"id": ids[PAGE], "name": "x"},
+        "/pages/{id}": {"id": pages[PAGE]},
+        "/jobs/{jobId}": {"jobId": batch["jobId"]},
+        "/dead/{id}": {"id": dead["id"]},
+    }
+    given = {
+        ("PATCH", "/pages/{id}"): {"name": "Mine"},
+        ("POST", "/conversations/sync"): {"pageId": pages[PAGE]},
+    }
+    for route in routes_of(world.api.resources):
+        query = f"?pageId={PAGE}" if hasattr(route.query_type, "page_id") else ""
+        names = next((foreign[one] for one in foreign if route.path.startswith(one)), {})
+        path = f"/api{route.path}{query}"
+        for name, value in names.items():
+            path = path.replace(f"{{{name}}}", str(value))
+        body = given.get((route.method, route.path))
+        if not (names or query or body):
+            continue
+        reply = await world.ask(route.method, path, "other", json=body)
+        assert reply.status == 404, (route.method, path)
         assert reply.body["status"] == 404
+        if route.content_type == JSON:
+            own = await world.ask(route.method, path, "read", json=body)
+            assert own.status == (200 if route.scope == "read" else 403), (route.method, path)
     new = {"facebookPageId": PAGE, "name": "Mine"}
     assert (await world.ask("POST", "/api/pages", "other", json=new)).status == 403
+
+
+async def test_a_list_holds_what_a_key_may_see(world: World) -> None:
+    await world.happen(message(1), message(2, page_id=OTHER))
+    await letter(world, PAGE)
+    await letter(world, OTHER)
+    both = (await world.ask("POST", "/api/conversations/sync-all?wait=0")).body
     [one] = (await world.get("/api/conversations", "other"))["data"]
     assert one["pageId"] == OTHER
     assert [one["name"] for one in (await world.get("/api/pages", "other"))["data"]] == ["Other"]
-    shared = await world.get(f"/api/jobs/{both['jobId']}", "other")
-    assert shared["mode"] == "all"
+    assert [one["pageId"] for one in (await world.get("/api/dead", "other"))["data"]] == [OTHER]
+    assert (await world.get(f"/api/jobs/{both['jobId']}", "other"))["mode"] == "all"
+
+
+async def letter(world: World, page_id: str) -> None:
+    one = DeadLetter(
+        source="webhook", reason="unreadable", error="why", object="page", page_id=page_id,
+        bytes=page_id.encode(), received_ms=1,
+    )  # fmt: skip
+    async with world.database.transaction() as connection:
+        await insert_dead_letters(connection, [one])
 
 
 async def test_a_browser_signs_in_changes_things_from_its_own_page_and_signs_out(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
-from ingress.api.pages import _Sums
+from ingress.api.sums import Sums
 from shared import queue
 from shared.config import Secret
 from shared.crypto import KeyRing
@@ -35,7 +35,7 @@ async def test_a_page_is_added_and_its_token_is_shown_to_nobody(
 
 @pytest.fixture(autouse=True)
 def _add_up_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Sums, "SHARE", 1e9)
+    monkeypatch.setattr(Sums, "SHARE", 1e9)
 
 
 async def test_a_page_tells_what_it_keeps_and_what_it_waits_for(world: World) -> None:

@@ -154,7 +154,7 @@ function actionsOn(page) {
   const admins = [
     isActive && ["Pause", () => setStatus(page, "paused"), `${name} is paused: its live messages are still stored.`],
     isStopped && ["Resume", () => setStatus(page, "active"), `${name} goes on.`],
-    status !== "removed" && ["Re-subscribe", () => subscribe(page), `${name} is subscribed to webhooks.`],
+    status !== "removed" && ["Re-subscribe", () => subscribe(page), `${name} is subscribed to its webhooks again.`],
   ];
   return [...mine, ...(may("admin") ? admins : [])].filter(Boolean);
 }

@@ -29,6 +29,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from shared import log, metrics
+from shared.cache.lookups import Held, Lookups
 
 _log = log.get(__name__)
 
@@ -86,6 +87,7 @@ class Cache:
 
     def __init__(self, redis: Redis, ttl: timedelta = timedelta(minutes=5)) -> None:
         self._redis = redis
+        self._lookups = Lookups(redis)
         self._ttl_ms = int(ttl.total_seconds() * 1000)
         self._run_id = b""
         self._failures = 0
@@ -160,6 +162,7 @@ class Cache:
                 yield frozenset(UUID(bytes=bytes(ids[at : at + 16])) for at in whole)
 
     async def aclose(self) -> None:
+        self._lookups.close()
         for flight in self._flights.values():
             flight.cancel()
         await self._redis.aclose()
@@ -177,22 +180,25 @@ class Cache:
     async def _look(self, key: str, tokens: Sequence[str]) -> tuple[bytes, bytes | None]:
         """Return the tokens' stamp, and the answer stored under exactly that one."""
         names = (_GENERATION, *tokens)
-        *held, value = await self._redis.mget(*names, key)
-        if not self._are_good(held):
-            held, value = await self._take_tokens(names, held), None
-        stamp = b"".join(held)
+        *held, value = await self._lookups.get((*names, key))
+        stamp = self._stamp(held)
+        if stamp is None:
+            return b"".join(await self._take_tokens(names, held)), None
         if value is None or not value.startswith(stamp):
             return stamp, None
         return stamp, value[len(stamp) :]
 
-    def _are_good(self, held: Sequence[bytes | None]) -> bool:
-        generation = held[0]
-        return None not in held and generation is not None and self._is_of_run(generation)
+    def _stamp(self, held: Held) -> bytes | None:
+        """Return the stamp of tokens that are all there, of a generation of this Redis process."""
+        tokens = [token for token in held if token is not None]
+        if len(tokens) < len(held) or not self._is_of_run(tokens[0]):
+            return None
+        return b"".join(tokens)
 
     def _is_of_run(self, generation: bytes) -> bool:
         return generation.startswith(self._run_id + b":")
 
-    async def _take_tokens(self, names: Sequence[str], held: Sequence[bytes | None]) -> list[bytes]:
+    async def _take_tokens(self, names: Sequence[str], held: Held) -> list[bytes]:
         """Return the tokens, having made those that are missing; another reader may be quicker."""
         generation = held[0]
         async with self._redis.pipeline(transaction=False) as pipe:
