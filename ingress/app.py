@@ -1,6 +1,7 @@
 """One ingress process: what listens where, how it starts and how it stops."""
 
 import asyncio
+import os
 import socket
 from typing import Literal, TypeAlias
 
@@ -14,6 +15,8 @@ from ingress.web import setup_pages
 from ingress.webhook.door import Door
 from shared import log
 from shared.config import Settings
+from shared.heartbeat import Heartbeat
+from shared.redis import connect
 
 Half: TypeAlias = Literal["webhook", "api"]
 
@@ -69,6 +72,8 @@ class Ingress:
         """Serve until `stop`, then leave in order: no new work, the work under way, the stores."""
         async with asyncio.TaskGroup() as tasks:
             background = tasks.create_task(self._door.run()) if self._door else None
+            if self._only == "webhook":
+                tasks.create_task(self._tell(stop))
             await stop.wait()
             _log.info("stopping")
             await asyncio.gather(*(listener.drain() for listener in self._listeners))
@@ -76,6 +81,15 @@ class Ingress:
             if self._door and background:
                 background.cancel()
                 await self._door.close()
+
+    async def _tell(self, stop: asyncio.Event) -> None:
+        """Tell the APIs elsewhere this process's numbers, as one that has an API tells its own."""
+        redis = connect(self._settings.redis_url.reveal())
+        name = f"{socket.gethostname()}:ingress:{os.getpid()}"
+        try:
+            await Heartbeat(redis, name=name, kind="ingress", numbers=dict).run(stop)
+        finally:
+            await redis.aclose()
 
     def _applications(self) -> list[tuple[web.Application, int]]:
         """Return what listens on which port: Facebook's door first, then the API, the metrics."""

@@ -159,7 +159,15 @@ async def _do_everything(here: Installation, facebook: Simulator) -> None:
     await here.ask("PUT", f"{one}/tags/vip")
     await here.ask("DELETE", f"{one}/tags/vip")
     await here.ask("PUT", f"{one}/seen")
-    await here.ask("GET", "/api/pages")
+    pages = (await here.ask("GET", "/api/pages"))["data"]
+    assert all(page["budget"] for page in pages), "the API may not see the budget"
+
+    async def known_to_ops() -> bool:
+        ops = await here.ask("GET", "/api/ops")
+        told = ops["strip"]["ackP50Ms"], ops["strip"]["durabilityLevel"]
+        return len(ops["workers"]) == len(here.processes) and None not in told
+
+    await stack.until(known_to_ops)
 
     # What nobody understood is set aside, and tried again.
     assert await here.post(b'{"object": "page", "entry": "never"}') == 200
