@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from aiohttp import web
 
-from ingress.api import Deps, setup_api
+from ingress.api import Api, Deps, setup_api
 from ingress.health import setup_health, setup_metrics
 from ingress.listen import Listener
 from ingress.privacy import setup_privacy
@@ -41,6 +41,7 @@ class Ingress:
         self._only = only
         self._member = member
         self._door: Door | None = None
+        self._api: Api | None = None
         self._listeners: list[Listener] = []
 
     async def start(self) -> None:
@@ -58,7 +59,7 @@ class Ingress:
             name = f"{socket.gethostname()}:{self._settings.ingress_port}/{self._member or 0}"
             self._door = await Door.open(self._settings, name)
         for app, port in self._applications():
-            setup_health(app, self._door)
+            setup_health(app, self._door, self._api)
             listener = Listener(app)
             self._listeners.append(listener)
             self.ports.append(
@@ -106,7 +107,7 @@ class Ingress:
         elif settings.api_port is not None and self._only == "api":
             applications = [(front, settings.api_port)]
         if self._only != "webhook":
-            setup_api(api, Deps(settings))
+            self._api = setup_api(api, Deps(settings))
             setup_pages(api)
         if settings.metrics_port is None:
             setup_metrics(api, private=api is not front or self._only == "api")

@@ -6,26 +6,32 @@ import os
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
+from msgspec.structs import asdict
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ingress.api import Api
 from ingress.webhook.door import Door
 
 
-def setup_health(app: web.Application, door: Door | None) -> None:
-    """Add `/healthz`, and `/readyz`: 200 while the door (if there is one) can acknowledge."""
+def setup_health(app: web.Application, door: Door | None, api: Api | None) -> None:
+    """Add `/healthz`, and `/readyz`: 200 while the door (if there is one) can acknowledge.
+
+    Where there is an API, `cache` says what it reads through: `redis`, or `memory` while Redis is
+    away.
+    """
 
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
     async def ready(_: web.Request) -> web.Response:
-        if door is None:
-            return web.json_response({"ready": True})
-        readiness = door.readiness()
+        told: dict[str, object] = asdict(door.readiness()) if door else {"ready": True}
+        if api is not None:
+            told["cache"] = "memory" if api.cache.in_memory else "redis"
         return web.Response(
-            status=200 if readiness.ready else 503,
-            body=json.encode(readiness),
+            status=200 if told["ready"] else 503,
+            body=json.encode(told),
             content_type="application/json",
         )
 

@@ -105,7 +105,7 @@ class Api:
                 KeyRing(keys) if keys else None,
                 sync_interval=settings.sync_interval,
             ),
-            Sessions(self.database),
+            Sessions(self.database, self.callers),
             DeadLetters(self.database, asked),
             self.ops,
         )

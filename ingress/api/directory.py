@@ -1,5 +1,6 @@
 """Which Page an id means, from memory: a filter by Page costs no query of its own."""
 
+import asyncio
 import time
 from collections.abc import Collection
 
@@ -11,6 +12,7 @@ from shared.store.pages import Page
 FRESH = 5.0
 """Seconds a listing is believed. A Page this process changed itself is read again at once."""
 
+_NEVER = float("-inf")
 _AGAIN = 1.0  # seconds before an id nobody knows may cause another look
 
 
@@ -21,7 +23,8 @@ class Directory:
         self._database = database
         self._pages: list[Page] = []
         self._by_id: dict[str, Page] = {}
-        self._read_at = float("-inf")
+        self._read_at, self._forgotten = _NEVER, False
+        self._reading = asyncio.Lock()
 
     async def find(self, any_id: str, only: Collection[str] | None) -> Page:
         """Return the Page an id means; raises NotFound where it is none of `only`."""
@@ -49,15 +52,19 @@ class Directory:
 
     def forget(self) -> None:
         """Read the Pages again before the next answer."""
-        self._read_at = float("-inf")
+        self._read_at, self._forgotten = _NEVER, True
 
     async def _refresh(self, age: float) -> None:
         if time.monotonic() - self._read_at <= age:
             return
-        began = time.monotonic()
-        self._pages = await pages.listing(self._database)
-        self._by_id = {}
-        for page in self._pages:
-            for known_as in (str(page.id), *page.entry_ids):
-                self._by_id[known_as] = page
-        self._read_at = began
+        async with self._reading:  # once for all who wait
+            if time.monotonic() - self._read_at <= age:
+                return
+            began, self._forgotten = time.monotonic(), False
+            self._pages = await pages.listing(self._database)
+            self._by_id = {
+                known_as: page
+                for page in self._pages
+                for known_as in (str(page.id), *page.entry_ids)
+            }
+            self._read_at = _NEVER if self._forgotten else began

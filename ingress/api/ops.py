@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -126,10 +127,10 @@ class Ops:
 
 def alerts(strip: Strip, pages: Sequence[Page], *, in_memory: bool) -> list[Alert]:
     """Return what is wrong, the worst first."""
-    found = []
+    found: list[Alert] = []
 
-    def tell(level: str, text: str, fix: str) -> None:
-        found.append(msgspec.convert({"level": level, "text": text, "fix": fix}, Alert))
+    def tell(level: Literal["warning", "error"], text: str, fix: str) -> None:
+        found.append(Alert(level=level, text=text, fix=fix))
 
     if not strip.workers_alive:
         tell("error", "No worker is running: webhooks wait in the backlog.", "python -m worker")

@@ -7,7 +7,14 @@ from aiohttp import web
 from msgspec import Meta
 from yarl import URL
 
-from ingress.api.callers import COOKIE, SECURE_COOKIE, Caller, cookie_name, require_own_origin
+from ingress.api.callers import (
+    COOKIE,
+    SECURE_COOKIE,
+    Caller,
+    Callers,
+    cookie_name,
+    require_own_origin,
+)
 from ingress.api.problems import Problem
 from ingress.api.routes import endpoint
 from ingress.api.shapes import Asked, SessionInfo
@@ -26,14 +33,15 @@ class SignIn(Asked):
 class Sessions:
     """Session."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, callers: Callers) -> None:
         self._database = database
+        self._callers = callers
 
     @endpoint("POST", "/session", scope=None, answers={204: None})
     async def begin(self, body: SignIn, request: web.Request) -> web.Response:
         """Sign in with an API key; the answer sets the session cookie."""
         require_own_origin(request, certainly=False)
-        if not request.secure and URL(f"//{request.host}").host not in _LOOPBACK:
+        if not request.secure and not _is_loopback(request.host):
             raise Problem(400, "Sign in over HTTPS: a key must not cross a network in the clear.")
         key = await keys.find(self._database, body.key)
         if key is None:
@@ -65,6 +73,15 @@ class Sessions:
     async def end(self, request: web.Request) -> web.Response:
         """Sign out: the session ends, and the cookie goes."""
         await sessions.end(self._database, request.cookies.get(cookie_name(request), ""))
+        self._callers.forget()
         answer = web.Response(status=204)
         answer.del_cookie(cookie_name(request), path="/", secure=request.secure, httponly=True)
         return answer
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether a Host header names this machine."""
+    try:
+        return URL(f"//{host}").host in _LOOPBACK
+    except ValueError:
+        return False

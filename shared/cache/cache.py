@@ -88,7 +88,8 @@ class Cache:
     def __init__(self, redis: Redis, ttl: timedelta = timedelta(minutes=5)) -> None:
         self._redis = redis
         self._lookups = Lookups(redis)
-        self._ttl_ms = int(ttl.total_seconds() * 1000)
+        # Redis takes no lifetime of nothing: a TTL of 0 keeps an answer for ten milliseconds.
+        self._ttl_ms = max(10, int(ttl.total_seconds() * 1000))
         self._run_id = b""
         self._failures = 0
         self._mended = 0

@@ -232,8 +232,10 @@ class _Writing:
 
     async def _write_tags(self) -> None:
         if self._batch.tags:
-            rows = list(self._batch.tags.values())
-            await self._connection.execute(_SQL["upsert_tags"], *columns(rows))
+            tags = columns(list(self._batch.tags.values()))
+            for record in await self._connection.fetch(_SQL["wearers_of_renamed"], *tags):
+                self._touch((record["page_id"], record["participant_id"]), "tag")
+            await self._connection.execute(_SQL["upsert_tags"], *tags)
         worn = list(self._batch.conversation_tags.values())
         for record in await self._connection.fetch(
             _SQL["upsert_conversation_tags"], *columns(worn)

@@ -39,8 +39,14 @@ update facebook_pages p set last_synced_at = (
 where p.facebook_page_id = $1;
 
 -- name: set_history
-update conversations set history_complete = $3
-where page_id = $1 and participant_id = $2 and history_complete <> $3;
+-- Readers see it: the feed tells of it.
+with turned as (
+    update conversations set history_complete = $3
+    where page_id = $1 and participant_id = $2 and history_complete <> $3
+    returning page_id, participant_id, id
+)
+insert into changes (page_id, participant_id, conversation_id, kinds)
+select page_id, participant_id, id, array['history'] from turned;
 
 -- name: known_conversations
 -- When each conversation was last stored whole, and by a reply of when.

@@ -294,6 +294,22 @@ where c.id = now.id
     (now.last_sent_ms, now.last_mid, now.last_in_ms, now.last_out_ms, now.read_mid_ms)
 returning c.page_id, c.participant_id;
 
+-- name: wearers_of_renamed
+-- Who wears the labels whose names are about to change, or to become known.
+select w.page_id, w.participant_id
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+    as new (page_id, source, key, name, name_as_of_ms)
+cross join lateral (
+    select * from tags t
+    where t.page_id = new.page_id collate "C" and t.source = new.source collate "C"
+        and t.key = new.key collate "C"
+        and t.name is distinct from new.name and new.name is not null
+        and (t.name is null or t.name_as_of_ms <= new.name_as_of_ms)
+    offset 0
+) t
+join conversation_tags w
+    on w.page_id = t.page_id and w.source = t.source and w.key = t.key and w.active;
+
 -- name: upsert_tags
 insert into tags as old (page_id, source, key, name, name_as_of_ms)
 select new.*

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from ingress.api import Deps, setup_api
 from ingress.api.streams import Rhythm
+from ingress.health import setup_health
 from shared import config
 from shared.cache import Cache
 from shared.redis import connect
@@ -38,6 +39,7 @@ async def world(environ: dict[str, str], rhythm: Rhythm) -> AsyncIterator[World]
     settings = config.load(environ, wants=("database_url", "redis_url"))
     app = web.Application()
     api = setup_api(app, Deps(settings=settings, rhythm=rhythm))
+    setup_health(app, None, api)
     store = Database(settings.database_url.reveal(), writer=True)
     workers_cache = Cache(connect(settings.cache_redis_url.reveal()))
     await pages.add(store, facebook_page_id=PAGE, name="Acme", instagram_id=INSTAGRAM, token=b"x")

@@ -1,7 +1,9 @@
 """Conversations and messages as people read them."""
 
+from uuid import uuid4
+
 from shared import events
-from shared.store import reading
+from shared.store import coverage, reading
 from tests.integration.api.world import INSTAGRAM, NOW_MS, OTHER, PAGE, World, message
 
 
@@ -117,6 +119,35 @@ async def test_a_label_of_the_page_shows_and_is_not_ours_to_take(world: World) -
     assert one["tags"] == [{"name": "VIP", "source": "facebook"}]
     refused = await world.ask("DELETE", f"/api/conversations/{one['id']}/tags/VIP")
     assert refused.status == 409
+
+
+async def test_a_label_that_is_renamed_is_so_wherever_it_is_worn(world: World) -> None:
+    about = {"platform": "messenger", "page_id": PAGE, "label_id": "7", "active": True}
+    await world.happen(
+        message(1),
+        message(2, "person-2"),
+        events.Label(**about, participant_id="person-1", name=None, at_ms=NOW_MS),
+        events.Label(**about, participant_id="person-2", name=None, at_ms=NOW_MS),
+    )
+    for n, name in enumerate((None, "VIP", "Friend"), start=1):
+        label = {"participant_id": "person-1", "name": name, "at_ms": NOW_MS + n}
+        await world.happen(events.Label(**about, **label))
+        shown = [one["tags"] for one in (await world.get("/api/conversations"))["data"]]
+        assert shown == [[{"name": name, "source": "facebook"}] if name else []] * 2
+
+
+async def test_a_history_that_ends_shows_at_once(world: World) -> None:
+    await world.happen(message(1))
+    [one] = (await world.get("/api/conversations"))["data"]
+    assert one["historyComplete"] is False
+    end = coverage.History(page_id=PAGE, participant_id="person-1", complete=True)
+    async with world.database.transaction() as connection:
+        await coverage.keep(connection, uuid4(), PAGE, end)
+
+    async def shown() -> bool:
+        return (await world.get(f"/api/conversations/{one['id']}"))["historyComplete"]
+
+    await world.until(shown)
 
 
 async def test_a_thread_tells_all_that_happened_to_its_messages(world: World) -> None:

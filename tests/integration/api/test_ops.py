@@ -106,6 +106,14 @@ async def test_what_is_wrong_is_said_with_what_to_do(world: World) -> None:
     assert all(one.fix for one in told)
 
 
+async def test_readiness_says_when_redis_is_away_from_the_cache(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await world.ask("GET", "/readyz", "")).body == {"ready": True, "cache": "redis"}
+    monkeypatch.setattr(world.api.cache, "_retry_at", 0.0)
+    assert (await world.ask("GET", "/readyz", "")).body == {"ready": True, "cache": "memory"}
+
+
 async def test_a_process_long_gone_is_forgotten_and_nonsense_is_passed_over(
     redis_url: str,
 ) -> None:
