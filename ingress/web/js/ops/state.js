@@ -24,7 +24,7 @@ export const pageNames = computed(() => {
 
 export const refusal = signal(null); // why this key may not see it
 
-export async function loadOverview() {
+async function loadOverview() {
   try {
     overview.value = await get("/api/ops");
   } catch (problem) {
@@ -33,7 +33,7 @@ export async function loadOverview() {
   }
 }
 
-export const loadHistory = async () => (history.value = await get("/api/ops/history"));
+const loadHistory = async () => (history.value = await get("/api/ops/history"));
 export const loadLetters = async () => (letters.value = (await get("/api/dead?limit=1")).groups);
 
 const isSyncing = () => (pages.value ?? []).some(({ run }) => run && run.state !== "interrupted");

@@ -46,7 +46,7 @@ const TILES = [
     beside: ({ poolMax }) => `of ${told(poolMax, count)}`,
     judge: ({ poolInUse, poolMax }) => above(poolInUse / poolMax, 0.8, 1),
   },
-  { label: "Dead letters", field: "deadLetters", show: count, warn: 1, bad: Infinity, href: "#dead" },
+  { label: "Dead letters", field: "deadLetters", show: count, warn: 1, href: "#dead" },
   {
     label: "Workers",
     field: "workersAlive",
@@ -60,7 +60,7 @@ const TILES = [
 const age = (seconds) => (seconds < 1 ? "keeping up" : `oldest ${duration(seconds * 1000)}`);
 const told = (value, show) => (value === null || value === undefined ? "–" : show(value));
 
-function above(value, warn, bad) {
+function above(value, warn, bad = Infinity) {
   if (value >= bad) return "bad";
   return value >= warn ? "warn" : "";
 }
