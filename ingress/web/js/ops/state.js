@@ -7,7 +7,7 @@ import { loadPages, pages } from "../pages.js";
 const STATE_MS = 2_000;
 const RUNNING_MS = 1_000; // while a sync runs, so that its bar moves
 const HISTORY_MS = 5_000; // the step of the history
-const DEAD_MS = 10_000;
+const DEAD_MS = 5_000;
 
 export const overview = signal(null); // { strip, workers, jobs, cron, alerts }
 export const history = signal(null); // { step, series }
