@@ -204,9 +204,11 @@ async def _elsewhere(route: Route) -> None:
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T]], fits: Callable[[T], bool]) -> T:
-    """Wait until what one sees fits, at most ten seconds, and return it."""
-    async with asyncio.timeout(10):
+async def until(
+    look: Callable[[], Awaitable[T]], fits: Callable[[T], bool], *, seconds: float = 10
+) -> T:
+    """Wait until what one sees fits, and return it."""
+    async with asyncio.timeout(seconds):
         while not fits(seen := await look()):
             await asyncio.sleep(0.02)
     return seen

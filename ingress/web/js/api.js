@@ -1,6 +1,6 @@
 // The HTTP API as values: an answer's JSON, or a Problem that says what went wrong.
 
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, told) {
     super(told.detail || told.title || told.error || `The server answered ${status}.`);
     this.status = status;

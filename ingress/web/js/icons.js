@@ -20,7 +20,6 @@ const PATHS = {
   reply: "M8 5 3 10l5 5m-5-5h8c3.5 0 6 2 6 5.5",
   search: "M9 3.500a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11Zm4 9.5 4 4",
   sound: "M4 8v4h3l4 3.500v-11L7 8zM14 7.500a4 4 0 0 1 0 5m1.8-7a7 7 0 0 1 0 9",
-  tag: "M3 3h6.500L17 10.5 10.5 17 3 9.500zM6.5 6.500v.1",
 };
 
 export function Icon({ name }) {

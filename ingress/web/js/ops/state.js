@@ -7,7 +7,7 @@ import { loadPages, pages } from "../pages.js";
 const STATE_MS = 2_000;
 const RUNNING_MS = 1_000; // while a sync runs, so that its bar moves
 const HISTORY_MS = 5_000; // the step of the history
-const DEAD_MS = 10_000;
+const DEAD_MS = 5_000;
 
 export const overview = signal(null); // { strip, workers, jobs, cron, alerts }
 export const history = signal(null); // { step, series }
@@ -24,7 +24,7 @@ export const pageNames = computed(() => {
 
 export const refusal = signal(null); // why this key may not see it
 
-export async function loadOverview() {
+async function loadOverview() {
   try {
     overview.value = await get("/api/ops");
   } catch (problem) {
@@ -33,7 +33,7 @@ export async function loadOverview() {
   }
 }
 
-export const loadHistory = async () => (history.value = await get("/api/ops/history"));
+const loadHistory = async () => (history.value = await get("/api/ops/history"));
 export const loadLetters = async () => (letters.value = (await get("/api/dead?limit=1")).groups);
 
 const isSyncing = () => (pages.value ?? []).some(({ run }) => run && run.state !== "interrupted");

@@ -5,7 +5,8 @@ import { count, milliseconds, percent, rate } from "./numbers.js";
 import { Sparkline } from "./sparkline.js";
 import { history, overview } from "./state.js";
 
-// `warn` and `bad` are the values from which a number is amber and red; `under`: below which.
+// `warn` and `bad` are the values from which a number is amber and red. Cache hits have none: where
+// few read, most of what they read has just changed.
 const TILES = [
   { label: "Events", field: "eventsPerSecond", show: (value) => `${rate(value)}/s` },
   {
@@ -37,7 +38,7 @@ const TILES = [
     show: count,
     beside: ({ jobsQueued }) => `${told(jobsQueued, count)} queued`,
   },
-  { label: "Cache hits", field: "cacheHitRate", show: percent, under: true, warn: 0.8, bad: 0.4 },
+  { label: "Cache hits", field: "cacheHitRate", show: percent },
   {
     label: "Database pool",
     field: "poolInUse",
@@ -45,7 +46,7 @@ const TILES = [
     beside: ({ poolMax }) => `of ${told(poolMax, count)}`,
     judge: ({ poolInUse, poolMax }) => above(poolInUse / poolMax, 0.8, 1),
   },
-  { label: "Dead letters", field: "deadLetters", show: count, warn: 1, bad: Infinity, href: "#dead" },
+  { label: "Dead letters", field: "deadLetters", show: count, warn: 1, href: "#dead" },
   {
     label: "Workers",
     field: "workersAlive",
@@ -59,16 +60,13 @@ const TILES = [
 const age = (seconds) => (seconds < 1 ? "keeping up" : `oldest ${duration(seconds * 1000)}`);
 const told = (value, show) => (value === null || value === undefined ? "–" : show(value));
 
-function above(value, warn, bad) {
+function above(value, warn, bad = Infinity) {
   if (value >= bad) return "bad";
   return value >= warn ? "warn" : "";
 }
 
-function levelOf({ judge, field, warn, bad, under }, strip) {
-  if (judge) return judge(strip);
-  const value = strip[field];
-  if (warn === undefined || value === null) return "";
-  return under ? above(-value, -warn, -bad) : above(value, warn, bad);
+function levelOf({ judge, field, warn, bad }, strip) {
+  return judge ? judge(strip) : above(strip[field], warn, bad);
 }
 
 export function Strip() {
