@@ -523,7 +523,7 @@ STORE_FAULTS = tuple(name for name in FAULTS if name.startswith(("redis", "postg
 """Those during which one store is away and the other is not: Facebook must get its 200."""
 
 SHORT = (
-    "redis_killed", "redis_wiped", "redis_stopped", "redis_full", "redis_way_black_hole",
+    "redis_killed", "redis_stopped", "redis_full", "redis_way_black_hole",
     "redis_way_reset", "postgres_killed", "postgres_backends_ended", "postgres_read_only",
     "postgres_way_black_hole", "postgres_rows_locked_by_a_rival", "both_ways_refuse",
     "worker_killed",

@@ -1,6 +1,7 @@
 """Under every fault there is a name for, what was acknowledged is applied, once, and rightly."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -110,6 +111,9 @@ class Round:
             await until(none_left, 60, "letters are retried")
 
 
+@pytest.mark.skipif(
+    "FAULTS_MINUTES" not in os.environ, reason="run by `make faults-short` and `make faults`"
+)
 @pytest.mark.timeout(4000)
 async def test_nothing_acknowledged_is_lost_doubled_or_wrong_under_any_fault(
     report: Report, minutes: float
