@@ -137,7 +137,6 @@ class Cache:
 
     async def forget(self, changed: Iterable[Changed]) -> None:
         """Forget what was read of these conversations, of which others know."""
-        self._memory.clear()
         await self._forget(list(changed), None)
 
     async def renew(self) -> None:
@@ -231,6 +230,7 @@ class Cache:
     async def _forget(self, changes: Sequence[Changed], announced: bytes | None) -> None:
         if not changes:
             return
+        self._memory.clear()
         if not self._may_try():
             self._failures += 1
             return

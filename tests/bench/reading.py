@@ -16,17 +16,15 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from statistics import median
 from uuid import UUID
 
-import aiohttp
 from msgspec import Struct
 
 from deploy.local import servers
 from shared.cache import CHANNEL
 from shared.redis import connect
 from tests.bench.figures import percentile
-from tests.stack import Stack, running
+from tests.stack import ROOT, Stack, running
 
 PAGE = "100200300"
 PEOPLE = 200
@@ -51,6 +49,7 @@ class Reader:
 
     def __init__(self, stack: Stack, key: str) -> None:
         self.stack = stack
+        self.key = key
         self.headers = {"Authorization": f"Bearer {key}"}
 
     async def get(self, path: str) -> bytes:
@@ -89,10 +88,10 @@ def _memory(pid: int) -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def _body(person: int, number: int) -> bytes:
+def _body(person: str, number: int) -> bytes:
     now = time.time_ns() // 1_000_000
     item = {
-        "sender": {"id": f"70{person:06}"},
+        "sender": {"id": person},
         "recipient": {"id": PAGE},
         "timestamp": now,
         "message": {"mid": f"m_{person}_{number}", "text": f"message {number}"},
@@ -129,7 +128,7 @@ async def cost(reader: Reader, size: Size) -> None:
 async def freshness(reader: Reader, size: Size) -> None:
     """A Zipf load of reads beside 50 writes a second, each checked against what was announced."""
     listed = (await reader.data(f"/api/conversations?limit={PEOPLE}"))["data"]
-    ids = {int(one["participantId"]) - 70_000_000: one["id"] for one in listed}
+    ids = {one["participantId"]: one["id"] for one in listed}
     weights = {person: 1 / (rank + 1) for rank, person in enumerate(sorted(ids))}
     newest = dict.fromkeys(ids, 0)
     announced = {UUID(one): asyncio.Event() for one in ids.values()}
@@ -148,7 +147,7 @@ async def freshness(reader: Reader, size: Size) -> None:
     async def write(writer: int) -> None:
         # One writer a conversation: what is announced of it then is what was just posted.
         nonlocal writes
-        mine = [person for person in ids if person % 4 == writer]
+        mine = [person for person in ids if int(person) % 4 == writer]
         for number in range(1000, 10**9):
             (person,) = random.choices(mine, [weights[one] for one in mine])
             announced[UUID(ids[person])].clear()
@@ -198,41 +197,13 @@ async def _counted(reader: Reader) -> tuple[float, float]:
 
 async def fan_out(reader: Reader, size: Size) -> None:
     """From a webhook's POST to every stream, and what the streams cost the acknowledgements."""
-    quiet = await _acks(reader, size.seconds, {}, rate=100)
-    sent: dict[str, float] = {}
-    took: list[float] = []
-    counts = [0] * size.streams
-    opened = 0
-
-    async def follow(number: int) -> None:
-        nonlocal opened
-        async with session.get(
-            reader.stack.url + "/api/live", headers=reader.headers, timeout=None
-        ) as live:
-            opened += 1
-            async for line in live.content:
-                if line.startswith(b'data: {"conv'):
-                    counts[number] += 1
-                    if number % 50 == 0:
-                        person = json.loads(line[6:])["participantId"]
-                        if person in sent:
-                            took.append(1000 * (time.perf_counter() - sent[person]))
-
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        streams = [asyncio.create_task(follow(number)) for number in range(size.streams)]
-        while opened < size.streams:
-            await asyncio.sleep(0.05)
-        memory = _memory(reader.stack.ingress.pid)
-        busy = await _acks(reader, size.seconds, sent, rate=100)
-        await asyncio.sleep(1)
-        grown = _memory(reader.stack.ingress.pid) - memory
-        for stream in streams:
-            stream.cancel()
-    expected = int(size.seconds * 100)
+    quiet = await _acks(reader, size.seconds, rate=100)
+    memory = _memory(reader.stack.ingress.pid)
+    busy, told = await _followed(reader, size.streams, size.seconds, rate=100)
+    grown = _memory(reader.stack.ingress.pid) - memory
     print(
-        f"{size.streams} streams, {expected} changes: the fewest received {min(counts)};"
-        f" webhook to frame p50 {median(took):.0f} ms, p99 {percentile(took, 99):.0f} ms;"
+        f"{size.streams} streams, {len(busy)} webhooks: {told['fewest']} to {told['most']} changes"
+        f" each; POST to frame p50 {told['p50']:.0f} ms, p99 {told['p99']:.0f} ms;"
         f" the ingress grew by {grown:.1f} MB;"
         f" ack p99 {percentile(quiet, 99):.1f} ms without, {percentile(busy, 99):.1f} ms with them"
     )
@@ -240,45 +211,48 @@ async def fan_out(reader: Reader, size: Size) -> None:
 
 async def latency(reader: Reader, size: Size, rate: int) -> None:
     """From a webhook's POST to the frame of one stream."""
-    sent: dict[str, float] = {}
-    took: list[float] = []
-
-    async def follow() -> None:
-        async with reader.stack.session.get(
-            reader.stack.url + "/api/live", headers=reader.headers, timeout=None
-        ) as live:
-            async for line in live.content:
-                if line.startswith(b'data: {"conv'):
-                    person = json.loads(line[6:])["participantId"]
-                    if person in sent:
-                        took.append(1000 * (time.perf_counter() - sent.pop(person)))
-
-    following = asyncio.create_task(follow())
-    await asyncio.sleep(0.5)
-    await _acks(reader, size.seconds, sent, rate=rate)
-    await asyncio.sleep(0.5)
-    following.cancel()
+    _, told = await _followed(reader, 1, size.seconds, rate=rate)
     print(
-        f"{rate} webhooks/s: POST to frame p50 {median(took):.0f} ms,"
-        f" p99 {percentile(took, 99):.0f} ms ({len(took)} frames)"
+        f"{rate} webhooks/s: POST to frame p50 {told['p50']:.0f} ms,"
+        f" p99 {told['p99']:.0f} ms ({told['frames']} frames)"
     )
 
 
-async def _acks(reader: Reader, seconds: float, sent: dict[str, float], rate: int) -> list[float]:
+async def _followed(
+    reader: Reader, streams: int, seconds: float, rate: int
+) -> tuple[list[float], dict[str, float]]:
+    """Post webhooks while a process follows the feed on many streams; return what both saw."""
+    follower = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.streams"),
+        *(str(reader.stack.port), reader.key, str(streams)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert follower.stdin is not None
+    assert follower.stdout is not None
+    assert await follower.stdout.readline() == b"open\n"
+    took = await _acks(reader, seconds, rate)
+    await asyncio.sleep(1)
+    follower.stdin.close()
+    told = json.loads(await follower.stdout.readline())
+    await follower.wait()
+    return took, told
+
+
+async def _acks(reader: Reader, seconds: float, rate: int) -> list[float]:
     """Post webhooks, each of another person, and return the milliseconds to each 200."""
     took: list[float] = []
 
-    async def one(person: int) -> None:
-        body = _body(person, 1)
-        began = time.perf_counter()
-        sent[f"70{person:06}"] = began
-        assert await reader.stack.post(body) == 200
-        took.append(1000 * (time.perf_counter() - began))
+    async def one() -> None:
+        now = time.time()
+        assert await reader.stack.post(_body(str(int(now * 1e6)), 1)) == 200
+        took.append(1000 * (time.time() - now))
 
     began, posts = time.perf_counter(), []
     for number in range(int(seconds * rate)):
         await asyncio.sleep(began + number / rate - time.perf_counter())
-        posts.append(asyncio.create_task(one(random.randrange(1000, 900_000))))
+        posts.append(asyncio.create_task(one()))
     await asyncio.gather(*posts)
     return took
 
@@ -293,7 +267,7 @@ async def main(size: Size) -> None:
                 key = (await stack.command("key", "create", "--scope", "read"))["key"]
                 for number in range(30):
                     await asyncio.gather(
-                        *(stack.post(_body(person, number)) for person in range(PEOPLE))
+                        *(stack.post(_body(str(700_000 + n), number)) for n in range(PEOPLE))
                     )
                 await stack.until(stack.drained)
                 reader = Reader(stack, key)
