@@ -67,6 +67,11 @@ class World:
             self.keep()
             await self.stack.until(self.stack.answers)
 
+    async def is_at_rest(self) -> bool:
+        """Whether no sync runs or waits, and all webhooks are applied."""
+        open_runs = "select 1 from sync_runs where status in ('queued', 'running')"
+        return not await self.stack.rows(open_runs) and await self.stack.drained()
+
     def keep(self) -> None:
         """Let the processes outlive the test that started them."""
         RUNNING.difference_update({self.stack.ingress, self.stack.worker})

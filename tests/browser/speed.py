@@ -33,7 +33,7 @@ WATCH = """() => {
 async def test_how_soon_a_message_is_on_the_screen(
     visit: Visit, world: World, rate: int, capsys: pytest.CaptureFixture[str]
 ):
-    await world.stack.until(lambda: nothing_is_synced(world))
+    await world.stack.until(world.is_at_rest)
     page = await open_inbox(visit)
     await page.evaluate(WATCH)
     people = [conversation(world, number) for number in range(30)]
@@ -49,8 +49,3 @@ async def test_how_soon_a_message_is_on_the_screen(
     p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
     with capsys.disabled():
         print(f"\n{rate}/s: row on the screen after p50 {p50} ms, p99 {p99} ms ({len(taken)} rows)")
-
-
-async def nothing_is_synced(world: World) -> bool:
-    open_runs = "select 1 from sync_runs where status in ('queued', 'running')"
-    return not await world.stack.rows(open_runs)

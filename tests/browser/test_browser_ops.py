@@ -44,6 +44,7 @@ async def test_what_comes_in_is_shown_as_it_comes_in_without_what_was_written(
 
 
 async def test_the_feed_rests_while_somebody_reads_it(visit: Visit, world: World):
+    await world.stack.until(world.is_at_rest)
     page = await open_ops(visit)
     world.facebook.happen(world.pages[0])
     await expect(page.locator("#feed tbody tr")).to_have_count(1)
@@ -68,7 +69,8 @@ async def test_a_sync_can_be_started_and_watched_to_its_end(visit: Visit, world:
     finally:
         world.facebook.modes.latency = 0
     await expect(row.locator(".badge").first).to_have_text("Active", timeout=20_000)
-    job = page.locator("#jobs tbody tr").filter(has_text=world.name(world.pages[1])).first
+    jobs = page.locator("#jobs tbody tr").filter(has_text=world.name(world.pages[1]))
+    job = jobs.filter(has_text="full").first
     await expect(job).to_contain_text("complete")
 
 

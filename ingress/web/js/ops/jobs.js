@@ -43,7 +43,7 @@ function Row({ job: { state, mode, page, progress, startedAt, finishedAt, error 
   return html`<tr>
     <td><span class="badge ${LEVELS[state]}">${state}</span></td>
     <td>${mode} <small class="faint">${page?.name ?? "all Pages"}</small></td>
-    <td>${state === "running" ? html`<${Running} ...${progress} />` : (error ?? came(progress))}</td>
+    <td>${state === "running" ? html`<${Running} ...${progress} />` : (error ?? came(state, progress))}</td>
     <td><${RelativeTime} at=${startedAt} none="–" /></td>
     <td>${took(startedAt, finishedAt)}</td>
   </tr>`;
@@ -53,7 +53,8 @@ function Running({ synced, total }) {
   return html`<${Bar} role="progressbar" label="Progress" value=${synced} of=${total} />`;
 }
 
-function came({ inserted, updated }) {
+function came(state, { inserted, updated }) {
+  if (state === "queued") return "–";
   return inserted + updated ? `${count(inserted)} new, ${count(updated)} updated` : "nothing new";
 }
 
