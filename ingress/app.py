@@ -9,6 +9,7 @@ from aiohttp import web
 from ingress.api import Deps, setup_api
 from ingress.health import setup_health, setup_metrics
 from ingress.listen import Listener
+from ingress.privacy import setup_privacy
 from ingress.web import setup_pages
 from ingress.webhook.door import Door
 from shared import log
@@ -83,6 +84,7 @@ class Ingress:
         applications = [(front, settings.ingress_port)]
         if self._door:
             self._door.mount(front)
+            setup_privacy(front, settings)
         api = front
         if settings.api_port is not None and self._only is None:
             api = web.Application()

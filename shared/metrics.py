@@ -76,6 +76,14 @@ visible_seconds = Histogram(
     ["stage"],
     buckets=_LATENCY,
 )
+erased_rows = Counter(
+    "pagewire_erased_rows", "Rows left out because they tell of a person who was erased"
+)
+privacy_requests = Counter(
+    "pagewire_privacy_requests",
+    "Deauthorize and data-deletion callbacks; unresolved: a person must find out whom to erase",
+    ["kind", "status"],
+)
 dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by reason", ["reason"])
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
 

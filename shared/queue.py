@@ -74,6 +74,26 @@ class RetryDead(Job, frozen=True, kw_only=True):
     page_ids: list[str] | None = None
 
 
+class Erase(Job, frozen=True, kw_only=True):
+    """Erase a person (PSID, IGSID) at a Page, by any of its ids, or at all that know the person."""
+
+    name: ClassVar[str] = "erase"
+    person: str
+    page: str | None = None
+
+
+class Replay(Job, frozen=True, kw_only=True):
+    """Apply again what was received since a time, of one Page or of all.
+
+    `after` is the place it has come to; it moves from job to job.
+    """
+
+    name: ClassVar[str] = "replay"
+    since_ms: int
+    page: str | None = None
+    after: str = "00000000-0000-0000-0000-000000000000"
+
+
 class SetAside(Job, frozen=True, kw_only=True):
     """What became of a job nobody here can do: kept for a person, with what was sent."""
 
@@ -83,7 +103,8 @@ class SetAside(Job, frozen=True, kw_only=True):
 
 
 JOBS: dict[str, type[Job]] = {
-    kind.name: kind for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting, RetryDead)
+    kind.name: kind
+    for kind in (SyncStep, SyncPage, SyncAll, ApplyWaiting, RetryDead, Erase, Replay)
 }
 """The jobs anybody may queue, by the name they are queued under."""
 

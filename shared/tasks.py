@@ -25,4 +25,5 @@ async def together(tasks: Collection["asyncio.Task[Any]"]) -> None:
     finally:
         await end([task for task in tasks if not task.done()])
     for task in tasks:
-        await task
+        if not task.cancelled() and (error := task.exception()):
+            raise error

@@ -8,7 +8,7 @@ but not acknowledged is read again.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -27,6 +27,9 @@ CLAIM_EVERY = 2.0
 # Two writers keep Postgres and Python busy at once; more only wait for each other.
 WRITERS = 2
 
+# An entry given to so many before without an ending may be what ended them.
+SUSPECT_AFTER = 2
+
 
 class Backlog(Protocol):
     """A durable log of acknowledged webhooks: the stream, or the inbox in Postgres."""
@@ -34,6 +37,7 @@ class Backlog(Protocol):
     async def replay_pending(self) -> list[Entry]: ...
     async def read(self, max_entries: int, max_bytes: int, block_ms: int) -> list[Entry]: ...
     async def claim_stale(self) -> list[Entry]: ...
+    def let_go(self) -> None: ...
     async def hold(self, entries: list[Entry], *, forgive: bool = False) -> None: ...
     async def ack(self, entries: list[Entry]) -> None: ...
 
@@ -47,6 +51,8 @@ class Ingest:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set, then finish what was read; raises what went wrong."""
+        # What a run that failed had read is read again at once.
+        self._backlog.let_go()
         waiting: asyncio.Queue[list[Entry] | None] = asyncio.Queue(maxsize=2)
         parts = [
             asyncio.create_task(self._read(waiting, stop)),
@@ -55,19 +61,35 @@ class Ingest:
         await together(parts)
 
     async def drain(self) -> None:
-        """Ingest what lies in the backlog now and nobody was given yet."""
-        while entries := await self._backlog.read(READ_ENTRIES, READ_BYTES, 0):
-            await self.ingest(entries)
+        """Ingest what lies in the backlog now: what nobody was given, and what the dead left."""
+        while entries := await self._backlog.claim_stale() or await self._backlog.read(
+            READ_ENTRIES, READ_BYTES, 0
+        ):
+            try:
+                await self.ingest(entries)
+            except BaseException:
+                # What the running loop holds may be taken twice then, which changes nothing.
+                self._backlog.let_go()
+                raise
 
     async def ingest(self, entries: list[Entry]) -> None:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
+        if fresh := [entry for entry in entries if entry.deliveries <= SUSPECT_AFTER]:
+            await self._ingest_together(fresh)
+        for entry in entries:
+            if entry.deliveries > SUSPECT_AFTER:
+                await self._ingest_alone(entry)
+
+    async def _ingest_alone(self, entry: Entry) -> None:
+        """Write item by item, so that one which ends this process too can be told from the rest."""
+        for one in _read(entry):
+            await self._backlog.hold([entry])
+            await self._writer.write_suspect(one, waiting=self._waiting([entry]))
+        await self._backlog.ack([entry])
+
+    async def _ingest_together(self, entries: list[Entry]) -> None:
         again = any(entry.deliveries > 1 for entry in entries)
-
-        async def waiting() -> None:
-            # Postgres' absence is no fault of the entries: they stay ours, and no start counts.
-            with suppress(Unavailable):
-                await self._backlog.hold(entries, forgive=True)
-
+        waiting = self._waiting(entries)
         told: list[Told] = []
         for entry in entries:
             told += _read(entry)
@@ -77,6 +99,14 @@ class Ingest:
         if told:
             await self._writer.write(told, again=again, waiting=waiting)
         await self._backlog.ack(entries)
+
+    def _waiting(self, entries: list[Entry]) -> Callable[[], Awaitable[None]]:
+        async def wait() -> None:
+            # Postgres' absence is no fault of the entries: they stay ours, and no start counts.
+            with suppress(Unavailable):
+                await self._backlog.hold(entries, forgive=True)
+
+        return wait
 
     async def _read(self, waiting: asyncio.Queue[list[Entry] | None], stop: asyncio.Event) -> None:
         while entries := await self._backlog.replay_pending():
@@ -104,4 +134,4 @@ def _read(entry: Entry) -> Iterator[Told]:
         )
         yield Told(time.time_ns() // 1_000_000, rejected)
     for envelope in entry.envelopes:
-        yield from writing.read(envelope.body, envelope.received_ms)
+        yield from writing.read(envelope)

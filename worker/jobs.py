@@ -43,6 +43,7 @@ EVERY: dict[str, timedelta] = {
     "watch": timedelta(minutes=1),
     "trim": timedelta(seconds=30),
     "waiting": timedelta(minutes=1),
+    "privacy": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),
 }
 """The crons and their rhythm; each divides a minute, or is whole minutes that divide an hour."""
@@ -80,8 +81,15 @@ class Jobs:
                 age=datetime.now(UTC) - context["enqueue_time"],
                 dice=random.random(),  # noqa: S311
             )
-        name = type(ending).__name__
-        metrics.job_seconds.labels(job.name, name).observe(time.perf_counter() - began)
+        name, took = type(ending).__name__, time.perf_counter() - began
+        metrics.job_seconds.labels(job.name, name).observe(took)
+        _log.info(
+            "job_ended",
+            job=job.name,
+            job_id=context["job_id"],
+            ending=name,
+            took_ms=round(took * 1000, 1),
+        )
         await self._end(context["job_id"], job, ending)
 
     async def tick(self, name: str) -> None:

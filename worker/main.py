@@ -30,8 +30,10 @@ from shared.queue import (
     LATER,
     NOW,
     ApplyWaiting,
+    Erase,
     Job,
     Queue,
+    Replay,
     RetryDead,
     SyncAll,
     SyncPage,
@@ -45,10 +47,12 @@ from shared.store.upkeep import keep_partitions
 from shared.tasks import end
 from worker import jobs, supervise
 from worker.effects import Effects
+from worker.erase import Erasures
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
 from worker.numbers import Numbers
+from worker.replay import Replays
 from worker.slot import Slot
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
@@ -137,6 +141,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
         letters = Letters(database, Inbox(pool, patience=5.0), asked)
+        erasures = Erasures(database, cache)
 
         async def sweep() -> None:
             for ingest in ingests.values():
@@ -162,6 +167,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             SyncAll: syncs.all,
             ApplyWaiting: apply_waiting,
             RetryDead: retry_dead,
+            Erase: erasures.erase,
+            Replay: Replays(database, writer, asked).step,
         }
         crons = {
             "ingest": sweep,
@@ -171,6 +178,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "watch": syncs.watch,
             "words": merge_words,
             "waiting": letters.apply_waiting,
+            "privacy": erasures.answer,
             "upkeep": upkeep,
         }
         port = settings.metrics_port

@@ -7,16 +7,22 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
 from shared import log, metrics
+from shared.backlog.envelope import Envelope, confirmation_code
+from shared.errors import Unreadable
 from shared.events import Item, Rejected, Unsend
 from shared.facebook import webhook
-from shared.store.applying import Applied, Within, apply
+from shared.facebook.ids import id_text
+from shared.facebook.signature import read_signed_request
+from shared.store import dead
+from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
-from shared.store.rows import Batch, DeadLetter, RawRow
+from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow
 from worker import merge
 from worker.effects import Effects
 
@@ -28,15 +34,38 @@ MAX_ITEMS = 300
 
 
 class Told(Struct, frozen=True):
-    """One parsed item and when the ingress received it."""
+    """One parsed item, or a callback, and when the ingress received it."""
 
     received_ms: int
-    what: Item | Rejected
+    what: Item | Rejected | PrivacyRequest
 
 
-def read(body: bytes, received_ms: int) -> Iterable[Told]:
+def read(envelope: Envelope) -> Iterable[Told]:
+    """Parse what Facebook posted; raises nothing, whatever it is."""
+    if envelope.kind == "webhook":
+        return read_items(envelope.body, envelope.received_ms)
+    return [Told(envelope.received_ms, _callback(envelope))]
+
+
+def read_items(body: bytes, received_ms: int) -> Iterable[Told]:
     """Parse a webhook's body."""
     return (Told(received_ms, what) for what in webhook.parse(body, received_ms))
+
+
+def _callback(envelope: Envelope) -> PrivacyRequest | Rejected:
+    try:
+        user_id = id_text(read_signed_request(envelope.body.decode("ascii")).user_id)
+    except (Unreadable, ValueError):
+        user_id = None
+    if user_id is None:
+        error = f"this is no {envelope.kind} callback"
+        return Rejected(reason="unreadable", error=error, raw=envelope.body)
+    return PrivacyRequest(
+        code=confirmation_code(envelope.body),
+        kind=envelope.kind,
+        user_id=user_id,
+        received_ms=envelope.received_ms,
+    )
 
 
 class Writer:
@@ -82,12 +111,37 @@ class Writer:
             _observe("announced", told)
             return
 
+    async def write_suspect(self, one: Told, *, waiting: Callable[[], Awaitable[None]]) -> None:
+        """Write an item that may be what killed the processes that had its entry in hand.
+
+        Its dead letter is committed first and taken back with its rows: if the item kills this
+        process too, the letter stays, and whoever reads the entry next goes past it. An innocent
+        item whose process is killed at this very moment stays behind likewise, to be retried.
+        """
+        async with self._database.transaction() as connection:
+            suspected = await insert_dead_letters(
+                connection, [_letter(one.received_ms, _poison(one))]
+            )
+        if suspected:
+            acquit = partial(dead.acquit, ids=suspected)
+            await self.write([one], again=True, waiting=waiting, within=acquit)
+        else:
+            _log.error("poison_set_aside", page_id=one.what.page_id)
+
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
         started = time.perf_counter()
         applied = await apply(self._database, await self._batch(told), within)
+        took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))
-        metrics.ingest_batch_seconds.observe(time.perf_counter() - started)
+        metrics.ingest_batch_seconds.observe(took)
+        _log.info(
+            "batch_saved",
+            items=len(told),
+            conversations=len(applied.changes),
+            new_messages=applied.new_messages,
+            saved_in_ms=round(took * 1000, 1),
+        )
         return applied
 
     async def _batch(self, told: Sequence[Told]) -> Batch:
@@ -96,7 +150,9 @@ class Writer:
         )
         batch = Batch()
         for one in told:
-            if isinstance(one.what, Rejected):
+            if isinstance(one.what, PrivacyRequest):
+                batch.requests.append(one.what)
+            elif isinstance(one.what, Rejected):
                 batch.dead.append(_letter(one.received_ms, one.what))
             elif one.what.page_id in unknown:
                 batch.dead.append(_letter(one.received_ms, _unknown_page(one.what)))
@@ -120,7 +176,7 @@ def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
         middle = len(told) // 2
         return [told[:middle], told[middle:]]
     (one,) = told
-    if isinstance(one.what, Rejected):
+    if not isinstance(one.what, Item):
         raise error
     refused = Rejected(
         reason="refused",
@@ -130,6 +186,16 @@ def _apart(told: Sequence[Told], error: Exception) -> list[Sequence[Told]]:
         page_id=one.what.page_id,
     )
     return [[Told(one.received_ms, refused)]]
+
+
+def _poison(one: Told) -> Rejected:
+    return Rejected(
+        reason="poison",
+        error="the process ended while this was written, after its entry had ended two before",
+        raw=one.what.raw,
+        object=one.what.object,
+        page_id=one.what.page_id,
+    )
 
 
 def _unknown_page(item: Item) -> Rejected:

@@ -71,8 +71,9 @@ class Acts:
         return conversation.acted_ms
 
     def _say(self, conversation: Conversation, draft: Draft, *, inbound: bool) -> Update:
-        mid = history.new_mid(self._seed, conversation, len(conversation.messages))
         now_ms = self._now_ms(conversation)
+        # By the time, not by the place: a simulator started again must not reuse its ids.
+        mid = history.new_mid(self._seed, conversation, now_ms)
         return updates.said(self._truth.say(conversation, mid, draft, now_ms, inbound=inbound))
 
     def _change(self, act: Act, target: Message, text: str | None) -> list[Update]:

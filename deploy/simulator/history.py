@@ -93,7 +93,7 @@ def new_conversation(
 
 
 def new_mid(seed: int, conversation: Conversation, index: int) -> str:
-    """Return the id of the message at `index` of a conversation."""
+    """Return the id of a message of a conversation: of the past by its place, else by its time."""
     page, number = conversation.page, conversation.number
     if conversation.platform == "instagram":
         item = ids.digits(f"{seed}/item/{number}/{index}", 36, first="3")

@@ -1,7 +1,6 @@
 """The Pages: which there are, and what may be done with them."""
 
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,7 +13,7 @@ from ingress.api.directory import Directory
 from ingress.api.jobs import Jobs
 from ingress.api.problems import Problem
 from ingress.api.routes import Answer, Id, Name, endpoint
-from ingress.api.shapes import Asked, Page, PageSlice
+from ingress.api.shapes import Asked, Job, Page, PageSlice
 from shared import log
 from shared.cache import Cache
 from shared.config import Secret
@@ -22,6 +21,7 @@ from shared.crypto import KeyRing
 from shared.queue import NOW, ApplyWaiting, Queue, SyncPage
 from shared.store import overview, pages
 from shared.store.database import Database
+from shared.store.overview import PageOverview, PageSums
 
 _log = log.get(__name__)
 
@@ -30,10 +30,6 @@ FacebookId = Annotated[str, Meta(pattern=r"^[0-9]{1,32}$(?!\n)")]
 """Facebook's ids of Pages and Instagram accounts are digits."""
 
 Token = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$(?!\n)")]
-
-_SHOWN = tuple(
-    name for name in Page.__struct_fields__ if name not in {"conversations", "run", "budget"}
-)
 
 
 class PagePath(Asked):
@@ -66,25 +62,33 @@ class Removal(Asked):
     purge: bool = False
 
 
-class _Counts:
-    """How many conversations each Page has, counted again only so often that it costs little."""
+class _Sums:
+    """What the conversations of each Page add up to, only so often that it costs little."""
 
     SHARE = 0.05
-    """The part of the time that may go into counting while somebody looks."""
+    """The part of the time that may go into adding up while somebody looks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counts: dict[str, int] = {}
+        self._sums: dict[str, PageSums] = {}
         self._believed_until = float("-inf")
 
-    async def of(self, page_ids: Sequence[str | None]) -> int:
-        """Return how many conversations these Pages and accounts have."""
+    async def of(self, page: PageOverview) -> PageSums:
+        """Return the sums of a Page and its Instagram account."""
         began = time.monotonic()
         if began >= self._believed_until:
-            self._counts = await overview.conversation_counts(self._database, None)
+            self._sums = await overview.page_sums(self._database, None)
             ended = time.monotonic()
             self._believed_until = ended + (ended - began) / self.SHARE
-        return sum(self._counts.get(page_id, 0) for page_id in page_ids if page_id)
+        mine = [
+            self._sums[page_id]
+            for page_id in (page.facebook_page_id, page.instagram_id)
+            if page_id in self._sums
+        ]
+        return PageSums(
+            sum(one.conversations for one in mine),
+            max((one.last_message_at for one in mine if one.last_message_at), default=None),
+        )
 
 
 class Pages:
@@ -108,7 +112,7 @@ class Pages:
         self._cache = cache
         self._key_ring = key_ring
         self._sync_interval = sync_interval
-        self._counts = _Counts(database)
+        self._sums = _Sums(database)
 
     @endpoint("GET", "/pages", scope="read")
     async def listing(self, caller: Caller) -> PageSlice:
@@ -190,12 +194,7 @@ class Pages:
         ids = [one.run_id for one in found if one.run_id is not None]
         running = await self._jobs.listing(caller.page_ids, ids) if ids else {}
         return [
-            Page(
-                conversations=await self._counts.of([one.facebook_page_id, one.instagram_id]),
-                run=running.get(one.run_id) if one.run_id else None,
-                budget=None,
-                **{name: getattr(one, name) for name in _SHOWN},
-            )
+            _page(one, await self._sums.of(one), running.get(one.run_id) if one.run_id else None)
             for one in found
         ]
 
@@ -222,3 +221,22 @@ class Pages:
         except (RedisError, OSError) as error:
             # The workers' sweeps come to it by themselves.
             _log.warning("page_not_queued", page=str(page.id), error=type(error).__name__)
+
+
+def _page(page: PageOverview, sums: PageSums, run: Job | None) -> Page:
+    return Page(
+        id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        instagram_id=page.instagram_id,
+        name=page.name,
+        status=page.status,
+        status_reason=page.status_reason,
+        is_active=page.is_active,
+        last_synced_at=page.last_synced_at,
+        last_event_at=sums.last_message_at,
+        proven_at=page.proven_at,
+        proven_level=page.proven_level,
+        conversations=sums.conversations,
+        run=run,
+        budget=None,
+    )

@@ -14,8 +14,10 @@ from cyclopts import App, CycloptsError
 from ingress.cli import dead, key, page, token
 from ingress.cli.config import config
 from ingress.cli.doctor import doctor
+from ingress.cli.erase import erase
 from ingress.cli.migrate import migrate
 from ingress.cli.problem import INTERRUPTED, OK, Problem, explain, usage
+from ingress.cli.replay import replay
 from ingress.cli.run import run
 from ingress.cli.sync import sync
 from ingress.cli.tail import tail
@@ -49,6 +51,8 @@ app.command(verify)
 app.command(dead.app)
 app.command(key.app)
 app.command(token.app)
+app.command(replay)
+app.command(erase)
 app.command(tail)
 app.command(doctor)
 app.command(config)

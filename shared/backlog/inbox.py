@@ -91,15 +91,19 @@ class InboxReader:
         """Return entries whose worker's lease has ended; empty: no more."""
         return await self._take(_TAKE_STALE, _AT_ONCE, _BYTES_AT_ONCE, list(self._held))
 
+    def let_go(self) -> None:
+        """Take no entry for held any more: who had them in hand has ended without an ending."""
+        self._held.clear()
+
     async def hold(self, entries: list[Entry], *, forgive: bool = False) -> None:
         """Say that these are still being worked on, so that nobody claims them as stale.
 
-        With `forgive` their deliveries are counted anew: what ended was no fault of theirs.
+        With `forgive` this delivery counts as their first: what went wrong is no fault of theirs.
         """
         async with acquired(self._pool, self._patience) as connection:
             await connection.execute(
                 "update webhook_inbox set claimed_by = $1, claimed_until = now() + $2,"
-                " starts = case when $3 then 0 else starts end where id = any($4)",
+                " starts = case when $3 then 1 else starts end where id = any($4)",
                 self._slot,
                 LEASE,
                 forgive,

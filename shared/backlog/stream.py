@@ -243,17 +243,21 @@ class StreamReader:
         """Return entries whose worker has not touched them for STALE_AFTER; empty: no more."""
         return await self._take(int(STALE_AFTER.total_seconds() * 1000))
 
+    def let_go(self) -> None:
+        """Take no entry for held any more: who had them in hand has ended without an ending."""
+        self._held.clear()
+
     async def hold(self, entries: list[Entry], *, forgive: bool = False) -> None:
         """Say that these are still being worked on, so that nobody claims them as stale.
 
-        With `forgive` their deliveries are counted anew: what ended was no fault of theirs.
+        With `forgive` this delivery counts as their first: what went wrong is no fault of theirs.
         """
         if not entries:
             return
         await self._grouped(
             self._redis.xclaim,
             *(KEY, GROUP, self._slot, 0, [entry.id for entry in entries]),
-            retrycount=0 if forgive else None,
+            retrycount=1 if forgive else None,
             justid=True,
         )
 

@@ -71,12 +71,11 @@ def parse_signed_request(
     when it is malformed, signed by nobody we know, or older than `SIGNED_REQUEST_LIFETIME`.
     https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback
     """
+    request = read_signed_request(signed_request)
     signature, dot, payload = signed_request.partition(".")
     try:
-        digest = _from_base64(signature)
-        signed = payload.encode("ascii")
-        request = msgspec.json.decode(_from_base64(payload), type=SignedRequest)
-    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        digest, signed = _from_base64(signature), payload.encode("ascii")
+    except ValueError as error:
         raise Unreadable("the signed request is malformed") from error
     if _signer(digest, signed, secrets) is None:
         raise Unreadable("the signed request carries no signature of this app")
@@ -85,6 +84,15 @@ def parse_signed_request(
     if abs(now.timestamp() - request.issued_at) > SIGNED_REQUEST_LIFETIME.total_seconds():
         raise Unreadable("the signed request is too old")
     return request
+
+
+def read_signed_request(signed_request: str) -> SignedRequest:
+    """Read a `signed_request` whose signature was checked before; raises Unreadable."""
+    try:
+        payload = _from_base64(signed_request.partition(".")[2])
+        return msgspec.json.decode(payload, type=SignedRequest)
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise Unreadable("the signed request is malformed") from error
 
 
 def _from_base64(text: str) -> bytes:

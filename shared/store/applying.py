@@ -10,8 +10,9 @@ from msgspec import Struct, field
 
 from shared import metrics
 from shared.ids import conversation_id
-from shared.store import queries
+from shared.store import erasing, queries
 from shared.store.database import Connection, Database
+from shared.store.privacy import insert_requests
 from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, columns
 
 _SQL = queries.load("queries.sql")
@@ -43,10 +44,13 @@ class Applied(Struct):
 async def apply(database: Database, batch: Batch, within: Within | None = None) -> Applied:
     """Join a batch into the tables in one transaction; `within` runs in it, before its COMMIT.
 
+    What concerns erased people is taken out of the batch.
+
     Raises what Postgres raised: `database.is_transient` tells trouble that passes from data it
     refuses. After trouble at COMMIT it is open whether the batch was written: write it again.
     """
     async with database.transaction() as connection:
+        await erasing.leave_out(connection, batch)
         applied = await _Writing(connection, batch).run()
         if within is not None:
             await within(connection)
@@ -78,10 +82,14 @@ class _Writing:
         if self._batch.events:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
+        if self._newly_gone:
+            await self._forget_copies()
         if self._batch.raws:
             await self._write_raws()
         if self._batch.dead:
             await insert_dead_letters(self._connection, self._batch.dead)
+        if self._batch.requests:
+            await insert_requests(self._connection, self._batch.requests)
         await self._write_changes()
         return self._applied
 
@@ -227,12 +235,14 @@ class _Writing:
         ):
             self._touch((record["page_id"], record["participant_id"]), "tag")
 
-    async def _write_raws(self) -> None:
-        if self._newly_gone:
-            keys = sorted(self._newly_gone)
+    async def _forget_copies(self) -> None:
+        keys = sorted(self._newly_gone)
+        for statement in ("forget_raw_events", "forget_dead_letters"):
             await self._connection.execute(
-                _SQL["forget_raw_events"], [key[0] for key in keys], [key[1] for key in keys]
+                _SQL[statement], [key[0] for key in keys], [key[1] for key in keys]
             )
+
+    async def _write_raws(self) -> None:
         rows = list(self._batch.raws.values())
         for row in rows:
             if row.mid is not None and (row.page_id, row.mid) in self._gone and not row.is_unsend:
@@ -270,8 +280,12 @@ _VISIBLE = {
 }
 
 
-async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Keep what could not become rows; the same bytes for the same reason are kept once."""
-    await connection.execute(_SQL["insert_dead_letters"], *columns([*letters]))
+async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> list[int]:
+    """Keep what could not become rows; the same bytes for the same reason are kept once.
+
+    Return the ids of those that were not open already.
+    """
+    opened = await connection.fetch(_SQL["insert_dead_letters"], *columns([*letters]))
     for letter in letters:
         metrics.dead_letters.labels(letter.reason).inc()
+    return [row["id"] for row in opened]

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shared.errors import NotFound
 from shared.store import queries
-from shared.store.database import Database
+from shared.store.database import Connection, Database
 
 _SQL = queries.load("dead.sql")
 
@@ -141,6 +141,11 @@ async def retried(database: Database, letters: Collection[Taken]) -> None:
     """Note that letters are back; one that failed again in the meantime stays open."""
     async with database.connection() as connection:
         await connection.execute(_SQL["retried_dead"], [letter.id for letter in letters])
+
+
+async def acquit(connection: Connection, ids: Collection[int]) -> None:
+    """Take letters back, in the transaction that shows that they were none."""
+    await connection.execute(_SQL["acquit_dead"], list(ids))
 
 
 def _array(values: Collection[object] | None) -> list[object] | None:

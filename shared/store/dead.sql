@@ -67,6 +67,9 @@ where id in (
 )
 returning id, source, reason, object, page_id, bytes, received_ms;
 
+-- name: acquit_dead
+delete from dead_letters where id = any($1::bigint[]);
+
 -- name: retried_dead
 -- Not those that failed again in the meantime: their `resolution` is null.
 update dead_letters set resolved_at = now(), resolution = 'retried'

@@ -31,8 +31,14 @@ class PageOverview(Struct, frozen=True, kw_only=True):
     last_synced_at: datetime | None
     proven_at: datetime | None
     proven_level: str | None
-    last_event_at: datetime | None
     run_id: UUID | None
+
+
+class PageSums(Struct, frozen=True):
+    """How many conversations a Page or Instagram account has, and when its newest message was."""
+
+    conversations: int
+    last_message_at: datetime | None
 
 
 class RunOverview(Struct, frozen=True):
@@ -51,11 +57,11 @@ async def pages(
     return [PageOverview(**row) for row in rows]
 
 
-async def conversation_counts(database: Database, pages: Pages) -> dict[str, int]:
-    """Return how many conversations there are, by the ids their rows go by."""
+async def page_sums(database: Database, pages: Pages) -> dict[str, PageSums]:
+    """Return what the conversations of each Page add up to, by the ids their rows go by."""
     async with database.connection() as connection:
-        rows = await connection.fetch(_SQL["conversation_counts"], pages)
-    return {row["page_id"]: row["conversations"] for row in rows}
+        rows = await connection.fetch(_SQL["page_sums"], pages)
+    return {row["page_id"]: PageSums(row["conversations"], row["last_message_at"]) for row in rows}
 
 
 async def runs(

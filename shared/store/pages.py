@@ -32,6 +32,7 @@ _PURGED = (
     "sync_findings",
     "sync_points",
     "sync_runs",
+    "app_users",
 )
 _PURGE_ROWS = 1_000
 

@@ -32,25 +32,27 @@ select * from conversations c where ($1::text[] is null or c.page_id = any($1)) 
 -- name: chosen_of_all
 select * from conversations c
 where ($1::text[] is null or c.page_id = any($1)) and {before} {wanted}
-order by c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
+order by c.last_hour::bigint desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
 limit $2
 
 -- name: chosen_of_pages
 -- The newest of each Page, then the newest of these: each Page's part of the index is read in its
--- order. The order names the Page lest the index over all Pages be read in search of one.
+-- order.
 select newest.*
 from unnest($1::text[]) as mine (page_id)
 cross join lateral (
     select * from conversations c
     where c.page_id = mine.page_id collate "C" and {before} {wanted}
-    order by c.page_id, c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
+    order by c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
     limit $2
 ) newest
 order by newest.last_hour desc, coalesce(newest.last_sent_ms, 0) desc, newest.id desc
 limit $2
 
 -- name: before
-c.last_hour <= $3::bigint / 3600000 and (coalesce(c.last_sent_ms, 0), c.id) < ($3::bigint, $4::uuid)
+-- The hour is said twice, for either index.
+c.last_hour <= $3::bigint / 3600000 and c.last_hour::bigint <= $3::bigint / 3600000
+and (coalesce(c.last_sent_ms, 0), c.id) < ($3::bigint, $4::uuid)
 
 -- name: wanted_unread
 and c.unread
@@ -113,20 +115,10 @@ where ($1::text[] is null or c.page_id = any($1)) and c.id = $2
 order by m.sent_ms desc, m.mid desc;
 
 -- name: pages
--- The Pages by name, each with the sync it waits for. `last_event_at` is its newest message.
+-- The Pages by name, each with the sync it waits for.
 select
     p.id, p.facebook_page_id, p.instagram_id, p.name, p.status, p.status_reason, p.is_active,
     p.last_synced_at, p.proven_at, p.proven_level,
-    (
-        select max(newest.last_message_at)
-        from (values (p.facebook_page_id), (p.instagram_id)) as mine (page_id)
-        cross join lateral (
-            select c.last_message_at from conversations c
-            where c.page_id = mine.page_id collate "C"
-            order by c.page_id, c.last_hour desc, coalesce(c.last_sent_ms, 0) desc, c.id desc
-            limit 1
-        ) newest
-    ) as last_event_at,
     (
         select r.id from sync_runs r
         where r.page_id = p.facebook_page_id and r.lane = 'walk'
@@ -138,9 +130,10 @@ from facebook_pages p
 where ($1::text[] is null or p.facebook_page_id = any($1)) and ($2::uuid is null or p.id = $2)
 order by p.name, p.facebook_page_id;
 
--- name: conversation_counts
--- How many conversations the Pages and Instagram accounts have: an index is read whole.
-select page_id, count(*) as conversations from conversations
+-- name: page_sums
+-- How many conversations each Page and Instagram account has, and when the newest message was.
+select page_id, count(*)::int as conversations, max(last_message_at) as last_message_at
+from conversations
 where $1::text[] is null or page_id = any($1)
 group by page_id;
 

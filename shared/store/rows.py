@@ -286,6 +286,15 @@ class DeadLetter(Struct, kw_only=True):
     received_ms: int
 
 
+class PrivacyRequest(Struct, kw_only=True):
+    """A deauthorize or data-deletion callback; `user_id` is app-scoped, not a PSID."""
+
+    code: str
+    kind: str
+    user_id: str
+    received_ms: int
+
+
 class Batch(Struct):
     """What one transaction writes: rows by their key, each key once."""
 
@@ -299,6 +308,7 @@ class Batch(Struct):
     events: dict[tuple[str, bytes], EventRow] = field(default_factory=dict)
     raws: dict[bytes, RawRow] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
+    requests: list[PrivacyRequest] = field(default_factory=list)
 
 
 def columns(rows: list[Any]) -> list[Sequence[Any]]:

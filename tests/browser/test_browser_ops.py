@@ -95,7 +95,8 @@ async def test_a_page_whose_token_died_says_what_to_do(visit: Visit, world: Worl
         *("page", "add", mine.id, "--name", mine.name), PAGE_ACCESS_TOKEN=token
     )
     await expect(row.locator(".badge").first).not_to_have_text("Needs you")
-    await expect(page.locator(".explanation")).to_have_count(0)
+    await row.get_by_text("Full sync", exact=True).click()
+    await expect(page.locator(".explanation")).to_have_count(0, timeout=20_000)
 
 
 async def test_dead_letters_can_be_retried_and_discarded(visit: Visit, world: World):

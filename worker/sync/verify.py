@@ -12,7 +12,7 @@ from shared.events import Message, Thread
 from shared.facebook import replies, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
 from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
-from shared.store import coverage
+from shared.store import coverage, erasing
 from shared.store.coverage import Finding, Level, Mark, Point, Proven, Repaired
 from shared.store.database import Database
 from shared.store.runs import Taken
@@ -82,8 +82,11 @@ class Verify(Listings):
         # content is a minute before the reply.
         settled = [one for one in told.found if one.updated_ms <= one.thread.as_of_ms]
         people = [one.thread.participant_id for one in settled]
+        erased = await erasing.erased_among(self._database, mailbox.page_id, people)
         missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
         for one in told.found:
+            if one.thread.participant_id in erased:
+                continue
             if one.thread.participant_id in missing:
                 chunk.marks.append(self._find(one.thread, ""))
                 continue

@@ -45,8 +45,9 @@ create table conversations (
 ) with (fillfactor = 80);
 
 -- Newest first is read by the hour and sorted within it: a new message seldom changes an indexed
--- column, so most updates of a conversation touch no index at all (HOT).
-create index conversations_newest on conversations (last_hour desc);
+-- column, so most updates of a conversation touch no index at all (HOT). The hour over all Pages is
+-- of another type, lest that index be read from end to end in search of a Page with few.
+create index conversations_newest on conversations ((last_hour::bigint) desc);
 create index conversations_newest_of_page on conversations (page_id, last_hour desc);
 
 -- The identity columns (participant_id … extra) come from the source of the highest rank,

@@ -18,7 +18,7 @@ alter table conversations add column unread boolean not null generated always as
 ) stored;
 
 -- Like the indexes beside it, it is touched once an hour, and when `unread` turns.
-create index conversations_unread on conversations (last_hour desc) where unread;
+create index conversations_unread on conversations ((last_hour::bigint) desc) where unread;
 
 create index conversation_tags_worn on conversation_tags (page_id, source, key) where active;
 

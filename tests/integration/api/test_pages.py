@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingress.api.pages import _Counts
+from ingress.api.pages import _Sums
 from shared.config import Secret
 from shared.crypto import KeyRing
 from shared.store import pages
@@ -27,8 +27,8 @@ async def test_a_page_is_added_and_its_token_is_shown_to_nobody(
 
 
 @pytest.fixture(autouse=True)
-def _count_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Counts, "SHARE", 1e9)
+def _add_up_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Sums, "SHARE", 1e9)
 
 
 async def test_a_page_tells_what_it_keeps_and_what_it_waits_for(world: World) -> None:

@@ -43,8 +43,8 @@ function About({ of }) {
         ${of.threadId && html`<${Fact} name="Thread"><code>${of.threadId}</code><//>`}
       </dl>
       <p class="copies">
-        <${Copy} text=${location.href}>Copy link<//>
-        <${Copy} text=${curl(of.id)}>Copy as curl<//>
+        <${Copy} text=${() => location.href}>Copy link<//>
+        <${Copy} text=${() => curl(of.id)}>Copy as curl<//>
       </p>
     </div>
   `;
@@ -64,7 +64,7 @@ function AnswerWindow() {
 }
 
 function Copy({ text, children }) {
-  const copy = () => attempt(() => navigator.clipboard.writeText(text), "Copied.");
+  const copy = () => attempt(() => navigator.clipboard.writeText(text()), "Copied.");
   return html`<button class="button" onClick=${copy}><${Icon} name="copy" /> ${children}</button>`;
 }
 

@@ -46,15 +46,17 @@ function Row({ of }) {
       aria-current=${of.id === conversation ? "true" : undefined}
     >
       <${Avatar} of=${of} />
-      <span class="name">${marked(nameOf(of), q)}</span>
-      <${ShortTime} at=${of.lastMessageAt} none="" />
-      <span class="snippet"><${Snippet} of=${of.lastMessage} q=${q} /></span>
-      ${of.unread && html`<span class="unread-dot"><span class="hidden">Unread</span></span>`}
-      ${(!page || of.tags.length > 0) &&
-      html`<span class="chips">
-        ${!page && html`<span class="faint">${pageOf(of)}</span>`}
-        ${of.tags.map(({ name }) => html`<span class="chip" key=${name}>${name}</span>`)}
-      </span>`}
+      <span class="lines">
+        <span class="name">${marked(nameOf(of), q)}</span>
+        <${ShortTime} at=${of.lastMessageAt} none="" />
+        <span class="snippet"><${Snippet} of=${of.lastMessage} q=${q} /></span>
+        ${of.unread && html`<span class="unread-dot"><span class="hidden">Unread</span></span>`}
+        ${(!page || of.tags.length > 0) &&
+        html`<span class="chips">
+          ${!page && html`<span class="faint">${pageOf(of)}</span>`}
+          ${of.tags.map(({ name }) => html`<span class="chip" key=${name}>${name}</span>`)}
+        </span>`}
+      </span>
     </a>
   </li>`;
 }

@@ -23,13 +23,17 @@ export function Dead() {
 }
 
 const MEANING = {
-  unknown_page: "For a Page that is not ours: add the Page, and they are applied",
-  unreadable: "Not in a form Facebook documents",
-  unknown_object: "Of a kind of webhook we do not take",
-  refused: "Refused by the database for their content",
+  bad_job: "Jobs that no worker knows, or whose arguments make no sense.",
+  empty_entry: "Webhooks with nothing in them.",
+  failed: "Jobs that failed for so long that they were given up.",
+  refused: "The database refused what they hold.",
+  unknown_object: "Webhooks of a kind that is not taken here.",
+  unknown_page: "For a Page that is not ours: add it, and they are applied by themselves.",
+  unreadable: "Not in any form that Facebook documents.",
 };
 
-function Group({ group: { reason, count, oldest, newest } }) {
+function Group({ group }) {
+  const { reason, count, oldest, newest } = group;
   const isOpen = useSignal(false);
   return html`<details class="group" onToggle=${({ target }) => (isOpen.value = target.open)}>
     <summary>
@@ -44,49 +48,59 @@ function Group({ group: { reason, count, oldest, newest } }) {
         <button class="button small" onClick=${() => retryAll(reason)}>Retry all</button>
         <button class="button small danger" onClick=${() => discardAll(reason, count)}>Discard all</button>
       </p>`}
-      ${isOpen.value && html`<${Letters} reason=${reason} count=${count} />`}
+      ${isOpen.value && html`<${Letters} group=${group} />`}
     </div>
   </details>`;
 }
 
-function retryAll(reason) {
-  return attempt(() => post("/api/dead/retry", { reason }), "They are tried again.").then(loadLetters);
-}
+const retryAll = (reason) =>
+  attempt(andShow(() => post("/api/dead/retry", { reason })), "They are tried again.");
 
 async function discardAll(reason, count) {
-  const sure = await confirm(`Discard ${plural(count, "dead letter")}?`, {
-    detail: "Their bytes stay in the table, but nobody is asked about them again.",
-    yes: "Discard",
-  });
-  if (sure) await attempt(() => post("/api/dead/discard", { reason }), "Discarded.").then(loadLetters);
+  if (await isSure(plural(count, "dead letter")))
+    attempt(andShow(() => post("/api/dead/discard", { reason })), "Discarded.");
 }
 
-function Letters({ reason, count }) {
+const isSure = (what) =>
+  confirm(`Discard ${what}?`, {
+    detail: "What they hold stays in the table, but nobody is asked about it again.",
+    yes: "Discard",
+  });
+
+// Decides about letters, and shows at once what is left.
+const andShow = (decide) => async () => {
+  await decide();
+  await loadLetters();
+};
+
+// Read again whenever the groups were, as many as are shown.
+function Letters({ group }) {
   const shown = useSignal([]);
   const cursor = useSignal(null);
-  const load = async (from) => {
-    const slice = await get(withQuery("/api/dead", { reason, limit: SLICE, cursor: from }));
-    shown.value = from ? [...shown.value, ...slice.data] : slice.data;
+  const read = (more) => get(withQuery("/api/dead", { reason: group.reason, ...more }));
+  const load = async () => {
+    const slice = await read({ limit: Math.max(SLICE, shown.peek().length) });
+    shown.value = slice.data;
     cursor.value = slice.nextCursor;
   };
-  useEffect(() => void attempt(() => load(null)), [count]);
+  const loadMore = async () => {
+    const slice = await read({ limit: SLICE, cursor: cursor.value });
+    shown.value = [...shown.value, ...slice.data];
+    cursor.value = slice.nextCursor;
+  };
+  useEffect(() => void attempt(load), [group]);
   return html`
     <ul role="list">
-      ${shown.value.map((letter) => html`<${Letter} key=${letter.id} of=${letter} onSettled=${() => load(null)} />`)}
+      ${shown.value.map((letter) => html`<${Letter} key=${letter.id} of=${letter} />`)}
     </ul>
-    ${cursor.value && html`<button class="button small" onClick=${() => attempt(() => load(cursor.value))}>More</button>`}
+    ${cursor.value && html`<button class="button small" onClick=${() => attempt(loadMore)}>More</button>`}
   `;
 }
 
-function Letter({ of: { id, source, error, pageId, firstSeen, tries, size }, onSettled }) {
-  const retry = () => attempt(() => post(`/api/dead/${id}/retry`), "It is tried again.").then(onSettled).then(loadLetters);
-  const discard = async () => {
-    const sure = await confirm("Discard this dead letter?", {
-      detail: "Its bytes stay in the table, but nobody is asked about it again.",
-      yes: "Discard",
-    });
-    if (sure) await attempt(() => post(`/api/dead/${id}/discard`), "Discarded.").then(onSettled).then(loadLetters);
-  };
+function Letter({ of: { id, source, error, pageId, firstSeen, tries, size } }) {
+  const decide = (how, done) => attempt(andShow(() => post(`/api/dead/${id}/${how}`)), done);
+  const retry = () => decide("retry", "It is tried again.");
+  const discard = async () => (await isSure(`dead letter ${id}`)) && decide("discard", "Discarded.");
   return html`<li class="letter">
     <p>
       ${error}

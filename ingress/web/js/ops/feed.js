@@ -1,5 +1,5 @@
 // What comes in, as it comes in: kinds and outcomes, never what people wrote.
-import { html, signal, useEffect, useSignal } from "../../vendor/preact.js";
+import { html, signal, useSignal } from "../../vendor/preact.js";
 import { listen } from "../stream.js";
 import { exact } from "../time.js";
 import { Card } from "./card.js";
@@ -45,18 +45,13 @@ export function Feed() {
   const release = ({ currentTarget, relatedTarget }) => {
     if (!currentTarget.contains(relatedTarget)) held.value = null;
   };
-  useEffect(() => {
-    const hidden = () => document.hidden && (held.value = null);
-    document.addEventListener("visibilitychange", hidden);
-    return () => document.removeEventListener("visibilitychange", hidden);
-  }, []);
   const shown = (held.value?.events ?? events.value)
     .filter((event) => (!page.value || event.pageId === page.value) && (!kind.value || event.kind === kind.value))
     .slice(0, SHOWN);
   const missed = held.value ? arrived.value - held.value.arrived : 0;
   const beside = html`
     ${missed > 0 && html`<span class="badge busy">paused · ${missed} new</span>`}
-    <${Choose} label="Page" all="All Pages" of=${page} options=${[...pageNames.value].filter(([id]) => id)} />
+    <${Choose} label="Page" all="All Pages" of=${page} options=${[...pageNames.value]} />
     <${Choose} label="Kind" all="All kinds" of=${kind} options=${[...kinds.value].map((name) => [name, name])} />
   `;
   return html`<${Card}

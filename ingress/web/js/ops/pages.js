@@ -116,11 +116,14 @@ function Budget({ of }) {
     <small class="faint">${of.usagePercent} %${isHeld(of) ? ` · waits until ${clock(of.holdUntil)}` : ""}</small>`;
 }
 
+const PARKED =
+  "Its live messages are still stored. Give it a new token, and it goes on where it stopped.";
+
 // The sentence that helps.
 function helpFor({ status, statusReason, facebookPageId, name, run }) {
   if (status === "parked")
     return {
-      text: `${statusReason ?? "Facebook refuses this Page."} Its live messages are still stored. Give it a new token, and it goes on where it stopped; the gap is repaired.`,
+      text: `${statusReason ?? "Facebook refuses this Page."} ${PARKED}`,
       command: `pagewire page add ${facebookPageId} --name ${quoted(name)} --token-file -`,
     };
   if (run?.error) return { text: `${run.error} The sync keeps its place and goes on from there.` };
@@ -130,32 +133,44 @@ function helpFor({ status, statusReason, facebookPageId, name, run }) {
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function Actions({ page }) {
+  return actionsOn(page).map(
+    ([words, work, done]) => html`<button
+      class="button small" key=${words} aria-label=${`${words} ${page.name}`}
+      onClick=${() => attempt(andShow(work), done)}
+    >
+      ${words}
+    </button>`,
+  );
+}
+
+function actionsOn(page) {
   const { status, run, name } = page;
   const isActive = status === "active";
   const isStopped = status === "paused" || status === "parked";
-  return html`
-    ${isActive && !run && html`<${Action} words="Sync" of=${name} work=${() => sync(page, false)} done=${`Syncing ${name}.`} />`}
-    ${isActive && run?.mode !== "full" && html`<${Action} words="Full sync" of=${name} work=${() => sync(page, true)} done=${`Syncing all of ${name}.`} />`}
-    ${may("admin") &&
-    html`
-      ${isActive && html`<${Action} words="Pause" of=${name} work=${() => setStatus(page, "paused")} done=${`${name} is paused: its live messages are still stored.`} />`}
-      ${isStopped && html`<${Action} words="Resume" of=${name} work=${() => setStatus(page, "active")} done=${`${name} goes on.`} />`}
-      ${status !== "removed" && html`<${Action} words="Re-subscribe" of=${name} work=${() => subscribe(page)} done=${`${name} is subscribed to webhooks.`} />`}
-    `}
-  `;
+  const mine = [
+    isActive && !run && ["Sync", () => sync(page, false), `Syncing ${name}.`],
+    isActive && run?.mode !== "full" && ["Full sync", () => sync(page, true), `Syncing all of ${name}.`],
+  ];
+  const admins = [
+    isActive && ["Pause", () => setStatus(page, "paused"), `${name} is paused: its live messages are still stored.`],
+    isStopped && ["Resume", () => setStatus(page, "active"), `${name} goes on.`],
+    status !== "removed" && ["Re-subscribe", () => subscribe(page), `${name} is subscribed to webhooks.`],
+  ];
+  return [...mine, ...(may("admin") ? admins : [])].filter(Boolean);
 }
 
-function Action({ words, of, work, done }) {
-  const act = () => attempt(work, done).then(loadPages);
-  return html`<button class="button small" aria-label=${`${words} ${of}`} onClick=${act}>${words}</button>`;
-}
+// Does something to a Page, and shows at once what became of it.
+const andShow = (work) => async () => {
+  await work();
+  await loadPages();
+};
 
 const sync = ({ id, facebookPageId }, forceFull) =>
   post("/api/conversations/sync?wait=0", { pageId: id, facebookPageId, forceFull });
 const setStatus = ({ id }, status) => patch(`/api/pages/${id}`, { status });
 const subscribe = ({ id }) => post(`/api/pages/${id}/subscribe`);
 const syncAll = () =>
-  attempt(() => post("/api/conversations/sync-all?wait=0"), "Syncing all Pages.").then(loadPages);
+  attempt(andShow(() => post("/api/conversations/sync-all?wait=0")), "Syncing all Pages.");
 
 function NoPages() {
   return html`<div class="empty">

@@ -5,7 +5,7 @@ import { onLine } from "../live.js";
 import { loadPages, pages } from "../pages.js";
 
 const STATE_MS = 2_000;
-const RUNNING_MS = 500; // while a sync runs, so that its bar moves
+const RUNNING_MS = 1_000; // while a sync runs, so that its bar moves
 const HISTORY_MS = 5_000; // the step of the history
 const DEAD_MS = 10_000;
 
@@ -17,7 +17,7 @@ export const pageNames = computed(() => {
   const names = new Map();
   for (const { facebookPageId, instagramId, name } of pages.value ?? []) {
     names.set(facebookPageId, name);
-    names.set(instagramId, `${name} (Instagram)`);
+    if (instagramId) names.set(instagramId, `${name} (Instagram)`);
   }
   return names;
 });
