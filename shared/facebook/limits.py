@@ -88,6 +88,9 @@ end
 local answer = {}
 for n = 2, #KEYS, 2 do
     local page, calls, wanted = KEYS[n], KEYS[n + 1], tonumber(ARGV[4 + n / 2])
+    -- Facebook may work off a batch item by item, each counted when its turn comes: a second call
+    -- of the same Page in one request could be counted with the next request's.
+    if limit > 0 then wanted = math.min(wanted, 1) end
     local granted, waits = 0, 0
     while granted < wanted do
         waits = wait(page, calls)
@@ -139,7 +142,11 @@ class Budget:
         self._window = int(_WINDOW_MS / min(calls_per_second or 1, 1))
 
     async def take(self, wanted: Mapping[str, int], priority: Priority) -> dict[str, Grant]:
-        """Take up to so many calls for each Page; raises Unavailable when Redis does not answer."""
+        """Take up to so many calls for each Page, to be made in one request.
+
+        Where calls are counted by the second, a Page gets one at a time. Raises Unavailable when
+        Redis does not answer.
+        """
         if not wanted:
             return {}
         keys = [_APP]

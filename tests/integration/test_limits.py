@@ -20,9 +20,9 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
         yield client
 
 
-async def test_two_calls_a_second_and_no_third(redis):
+async def test_two_calls_a_second_one_at_a_time_and_no_third(redis):
     budget = Budget(redis, 2)
-    assert await budget.take({"1": 1}, CRON) == {"1": Grant(1)}
+    assert await budget.take({"1": 9}, CRON) == {"1": Grant(1)}
     assert await budget.take({"1": 5}, CRON) == {"1": Grant(1)}
     refused = (await budget.take({"1": 1}, CRON))["1"]
     assert refused.calls == 0
