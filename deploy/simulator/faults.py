@@ -1,6 +1,9 @@
 """Things that go wrong on request: for one Page, one kind of call, so many times, or by chance."""
 
+import asyncio
+import contextlib
 import re
+from collections import defaultdict
 from random import Random
 from typing import Annotated, Literal
 
@@ -22,10 +25,10 @@ class Fault(Struct, kw_only=True, forbid_unknown_fields=True, eq=False):
     `/conversations$`; a batch as a whole has the path `/`. `page` is a Page's id. `count` is how
     often it strikes, without end when None. `skip` lets so many calls through first.
 
-    Kinds: `error` (named as in `errors.FAILURES`), `slow` (waits `seconds`), `reset` (closes the
-    connection after half the reply), `html503`, `unavailable200` (that text with status 200),
-    `null` (a batch item is left out), `short` (a slice has half the rows and goes on), `headers`
-    (adds `headers` to the reply).
+    Kinds: `error` (named as in `errors.FAILURES`), `slow` (waits `seconds`, or until it is
+    removed), `reset` (closes the connection after half the reply), `html503`, `unavailable200`
+    (that text with status 200), `null` (a batch item is left out), `short` (a slice has half the
+    rows and goes on), `headers` (adds `headers` to the reply).
     """
 
     kind: Kind
@@ -61,6 +64,8 @@ class Faults:
 
     def __init__(self, seed: int) -> None:
         self._rng = Random(f"{seed}/faults")
+        self._begun: defaultdict[Fault, asyncio.Event] = defaultdict(asyncio.Event)
+        self._lifted: defaultdict[Fault, asyncio.Event] = defaultdict(asyncio.Event)
         self.active: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
@@ -69,13 +74,26 @@ class Faults:
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Switch one fault off, if it has not used itself up."""
-        if fault in self.active:
-            self.active.remove(fault)
+        """Switch one fault off; a request that it holds up goes on."""
+        self._lifted[fault].set()
+        self._retire(fault)
 
     def clear(self) -> None:
         """Switch all faults off."""
-        self.active.clear()
+        for fault in [*self.active, *self._begun]:
+            self.remove(fault)
+
+    async def hold_up(self, fault: Fault) -> None:
+        """Let a request wait for as long as a slow fault says, or until it is removed."""
+        self._begun[fault].set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(fault.seconds):
+                await self._lifted[fault].wait()
+
+    async def holding(self, fault: Fault) -> None:
+        """Wait until a slow fault holds up a request."""
+        async with asyncio.timeout(30):
+            await self._begun[fault].wait()
 
     def strike(self, page: str | None, path: str, *, batched: bool) -> Fault | None:
         """Return what goes wrong with this call, if anything, and count it."""
@@ -99,4 +117,8 @@ class Faults:
         if fault.count is not None:
             fault.count -= 1
             if not fault.count:
-                self.remove(fault)
+                self._retire(fault)
+
+    def _retire(self, fault: Fault) -> None:
+        if fault in self.active:
+            self.active.remove(fault)

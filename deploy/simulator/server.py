@@ -41,7 +41,7 @@ class GraphServer:
         page = self._graph.page_of(call)
         fault = self._faults.strike_request(page.id if page else None, f"/{call.path}")
         if fault and fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
+            await self._faults.hold_up(fault)
         if fault and fault.kind in {"html503", "unavailable200"}:
             http = 503 if fault.kind == "html503" else 200
             answer = Answer(http=http, body=b"", headers={}, page=page.id if page else None)

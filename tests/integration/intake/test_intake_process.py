@@ -186,6 +186,9 @@ class Facebook:
                 self.others.append(status)
                 await asyncio.sleep(0.02)
 
+    async def is_delivering(self) -> bool:
+        return len(self.acked) > 50
+
     async def aclose(self) -> None:
         await self._session.close()
 
@@ -210,13 +213,12 @@ async def test_an_end_under_load_loses_nothing_that_was_acknowledged(
                 asyncio.create_task(facebook.deliver_while(lambda: process.returncode is None))
                 for _ in range(16)
             ]
-            await asyncio.sleep(0.5)
+            await until(facebook.is_delivering, 20)
             started = time.monotonic()
             process.send_signal(how)
             status = await process.wait()
             assert time.monotonic() - started < 10
             await asyncio.gather(*delivering)
-    assert len(facebook.acked) > 50
     assert set(facebook.acked) <= await stored(redis_url)
     if how is signal.SIGTERM:
         assert status == 0

@@ -77,12 +77,12 @@ async def test_a_run_whose_holder_died_waits_for_its_lease_to_end(desk):
 async def test_who_lost_the_lease_keeps_nothing_and_moves_nothing(desk):
     async with desk(Config(conversations=40, messages=3), sync_slice="10") as it:
         run = await it.request(it.only_page())
-        it.sim.faults.add(Fault(kind="slow", seconds=0.5, path=SLICES, skip=5, count=1))
+        slow = it.sim.faults.add(Fault(kind="slow", path="^/$|conversations$", skip=2, count=1))
         stepping = asyncio.create_task(it.step(run))
-        while len(it.sim.calls.list(SLICES)) < 5:
-            await asyncio.sleep(0.01)
+        await it.sim.faults.holding(slow)
         thief = module.uuid4()
         await it.value("update sync_runs set lease_id = $1", thief)
+        it.sim.faults.remove(slow)
         await stepping
         row = (await it.fetch("select status, lease_id from sync_runs where id = $1", run.id))[0]
         assert (row["status"], row["lease_id"]) == ("running", thief)
@@ -288,7 +288,7 @@ async def test_an_answer_that_takes_too_long_is_asked_for_in_pieces(desk, monkey
 
     monkeypatch.setattr(asking, "PATIENCE", 0.2)
     async with desk(Config(conversations=20, messages=2), sync_slice="20") as it:
-        it.sim.faults.add(Fault(kind="slow", seconds=0.4, path="^/$|conversations$", count=1))
+        it.sim.faults.add(Fault(kind="slow", path="^/$|conversations$", count=1))
         run = await it.sync(it.only_page())
         assert run.status == "complete"
         assert await it.stored_mids() == it.true_mids()

@@ -107,11 +107,11 @@ async def test_a_conversation_that_jumps_to_the_front_is_found_by_the_next_sync(
     async with desk(Config(conversations=60, messages=3), sync_slice="10") as it:
         page = it.only_page()
         run = await it.request(page)
-        it.sim.faults.add(Fault(kind="slow", seconds=0.2, path="/conversations$", skip=2, count=1))
+        slow = it.sim.faults.add(Fault(kind="slow", path="/conversations$", skip=2, count=1))
         walking = asyncio.create_task(it.finish(run))
-        while len(it.sim.calls.list("/conversations$")) < 3:
-            await asyncio.sleep(0.01)
+        await it.sim.faults.holding(slow)
         it.sim.happen(page, conversations=10, webhook=False)
+        it.sim.faults.remove(slow)
         await walking
         await it.sync(page)
         assert await it.stored_mids() == it.true_mids()
