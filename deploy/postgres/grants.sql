@@ -21,9 +21,13 @@ grant select (code, kind, status, received_at, finished_at) on privacy_requests
     to pagewire_ingress, pagewire_api;
 
 -- The API: shows what there is, and writes what people do: tags, what they have seen, sessions,
--- syncs asked for, Pages. It makes no message, and no key.
+-- syncs asked for, Pages. It makes no message, and no key; Pages' tokens it stores and cannot read.
+grant select (
+    id, facebook_page_id, instagram_id, name, status, status_reason, is_active, has_token,
+    last_synced_at, proven_at, proven_level, created_at
+) on facebook_pages to pagewire_api;
 grant select on
-    facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
+    conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, changes_forgotten, sync_runs, sync_members, sync_points, sync_findings,
     gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations, app_users
     to pagewire_api;

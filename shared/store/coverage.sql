@@ -150,14 +150,14 @@ cross join lateral (
         limit 500
     ) newest_ones
 ) recent
-where p.is_active and p.access_token is not null;
+where p.is_active and p.has_token;
 
 -- name: to_watch
 select p.facebook_page_id as page_id, p.instagram_id, p.access_token as token, s.synced_to as seen_at
 from facebook_pages p
 left join sync_points s
     on s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'subscription'
-where p.is_active and p.access_token is not null
+where p.is_active and p.has_token
     and coalesce(s.synced_to, '-infinity') < clock_timestamp() - $1::interval
     and ($3::text is null or p.facebook_page_id = $3)
 order by s.synced_to nulls first

@@ -84,9 +84,9 @@ async def add(
     Raises Conflict when the Instagram account is linked to another Page.
     """
     async with database.transaction() as connection:
-        page = await _linked(
-            connection, _SQL["add_page"], facebook_page_id, name, instagram_id, token
-        )
+        page = await _linked(connection, _SQL["add_page"], facebook_page_id, name, instagram_id)
+        if token is not None:
+            await connection.execute(_SQL["give_token"], page, token)
         return await _get(connection, page)
 
 
@@ -122,8 +122,10 @@ async def change(
     when the Instagram account is linked to another Page.
     """
     async with database.transaction() as connection:
-        if not await _linked(connection, _SQL["change_page"], page, name, instagram_id, token):
+        if not await _linked(connection, _SQL["change_page"], page, name, instagram_id):
             raise NotFound(f"No Page has the id {page}.")
+        if token is not None:
+            await connection.execute(_SQL["give_token"], page, token)
         return await _get(connection, page)
 
 
