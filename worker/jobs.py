@@ -44,6 +44,7 @@ EVERY: dict[str, timedelta] = {
     "trim": timedelta(seconds=30),
     "waiting": timedelta(minutes=1),
     "privacy": timedelta(minutes=1),
+    "expiry": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),
 }
 """The crons and their rhythm; each divides a minute, or is whole minutes that divide an hour."""

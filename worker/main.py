@@ -55,6 +55,7 @@ from worker.jobs import Jobs, Work
 from worker.letters import Letters
 from worker.numbers import Numbers
 from worker.replay import Replays
+from worker.retention import Expiry, Retention
 from worker.slot import Slot
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
@@ -126,8 +127,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             )
         )
 
-        effects = Effects(cache)
-        writer = Writer(database, KnownPages(database), effects)
+        effects, retention = Effects(cache), Retention(settings.message_retention)
+        writer = Writer(database, KnownPages(database), effects, retention)
         ingests = {
             "stream": Ingest(reader, writer),
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
@@ -138,8 +139,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             database=database,
             graph=graph,
             keys=keys,
-            storing=Storing(database, effects),
-            modes=SyncModes(database, settings),
+            storing=Storing(database, effects, retention),
+            modes=SyncModes(database, settings, retention),
         )
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
@@ -151,7 +152,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
                 await ingest.drain()
 
         async def upkeep() -> None:
-            await keep_partitions(database, settings.raw_retention)
+            await keep_partitions(database, retention.of_raw(settings.raw_retention))
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
 
@@ -183,6 +184,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "words": merge_words,
             "waiting": letters.apply_waiting,
             "privacy": erasures.answer,
+            "expiry": Expiry(database, cache, retention).run,
             "upkeep": upkeep,
         }
         port = settings.metrics_port

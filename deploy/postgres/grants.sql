@@ -62,6 +62,8 @@ grant update (repaired_at) on gaps to pagewire_worker;
 grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
     to pagewire_worker;
 
+grant select, update on expiry to pagewire_worker;
+
 -- Erasing people, and keeping them erased: nobody takes a tombstone down, or an audit line back.
 grant select, insert on erased to pagewire_worker;
 grant select on erasure_salt to pagewire_worker;

@@ -1,3 +1,14 @@
 -- Whoever serves readers asks whether a Page has a token, and needs no right to the token itself.
 alter table facebook_pages
     add column has_token boolean not null generated always as (access_token is not null) stored;
+
+-- Where the search for expired messages is: it goes through the conversations by their key, in one
+-- pass an hour, and a pass may take many rounds.
+create table expiry (
+    only_row boolean primary key default true check (only_row),
+    page_id text collate "C" not null default '',
+    participant_id text collate "C" not null default '',
+    ended_at timestamptz not null default '-infinity'
+);
+
+insert into expiry default values;
