@@ -71,7 +71,8 @@ grant select, insert, update on privacy_requests to pagewire_worker;
 grant select, delete on app_users to pagewire_worker;
 grant insert, select (subject) on audit to pagewire_worker;
 grant execute on function
-    person_digest(text), erased_among(text[], text[]), names_person(bytea, text)
+    person_digest(text), erased_among(text[], text[]), names_person(bytea, text),
+    names_message(bytea, text)
     to pagewire_worker, pagewire_operator;
 
 -- A person at the command line: every row but those, no table.

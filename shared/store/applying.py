@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from shared import metrics
 from shared.ids import conversation_id
-from shared.store import erasing, queries
+from shared.store import erasing, queries, unsending
 from shared.store.database import Connection, Database
 from shared.store.privacy import insert_requests
 from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, columns
@@ -84,15 +84,24 @@ class _Writing:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
         if self._newly_gone:
-            await self._forget_copies()
+            await self._forget_raws()
         if self._batch.raws:
             await self._write_raws()
-        if self._batch.dead:
-            await insert_dead_letters(self._connection, self._batch.dead)
+        await self._write_what_may_name_the_unsent()
         if self._batch.requests:
             await insert_requests(self._connection, self._batch.requests)
         await self._write_changes()
         return self._applied
+
+    async def _write_what_may_name_the_unsent(self) -> None:
+        named = unsending.named_in(self._batch)
+        if self._newly_gone or named:
+            await unsending.begin(self._connection, unsends=bool(self._newly_gone))
+        if self._batch.dead:
+            await insert_dead_letters(self._connection, self._batch.dead)
+        gone = self._newly_gone | await unsending.unsent_among(self._connection, named)
+        if gone:
+            await unsending.forget(self._connection, gone)
 
     def _touch(self, key: Key, kind: str) -> None:
         self._kinds.setdefault(key, set()).add(kind)
@@ -242,12 +251,11 @@ class _Writing:
         ):
             self._touch((record["page_id"], record["participant_id"]), "tag")
 
-    async def _forget_copies(self) -> None:
+    async def _forget_raws(self) -> None:
         keys = sorted(self._newly_gone)
-        for statement in ("forget_raw_events", "forget_dead_letters"):
-            await self._connection.execute(
-                _SQL[statement], [key[0] for key in keys], [key[1] for key in keys]
-            )
+        await self._connection.execute(
+            _SQL["forget_raw_events"], [key[0] for key in keys], [key[1] for key in keys]
+        )
 
     async def _write_raws(self) -> None:
         rows = list(self._batch.raws.values())

@@ -12,3 +12,11 @@ create table expiry (
 );
 
 insert into expiry default values;
+
+-- Whether bytes name a message: some bodies leave its `m_` out, and PHP writes `/` as `\/`.
+create function names_message(content bytea, mid text) returns boolean
+immutable language sql as $$
+    select position(convert_to(bare, 'UTF8') in content) > 0
+        or position(convert_to(replace(bare, '/', '\/'), 'UTF8') in content) > 0
+    from regexp_replace(mid, '^m_', '') as bare
+$$;
