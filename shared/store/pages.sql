@@ -6,6 +6,9 @@ select facebook_page_id as id from facebook_pages where facebook_page_id = any($
 union
 select instagram_id from facebook_pages where instagram_id = any($1::text[]);
 
+-- name: is_page
+select exists (select from facebook_pages where facebook_page_id = $1);
+
 -- name: add_page
 -- A linked Instagram account that is not told (null) is kept.
 insert into facebook_pages as old (facebook_page_id, name, instagram_id)

@@ -1,6 +1,7 @@
 """The door over raw sockets, as somebody meets it who means harm."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -201,3 +202,44 @@ async def test_who_floods_with_forgeries_is_slowed_and_facebook_is_not(
             told.append((429, "close"))
     assert told == [(401, None)] * 3 + [(429, "close")] * 2
     assert (await world.post(BODY))[0] == 200
+
+
+# What answers without a key; whatever else is routed must not.
+PUBLIC = {
+    ("GET", "/api/webhook"): "the handshake, for who knows the verify token",
+    ("POST", "/api/webhook"): "signed bodies",
+    ("*", "/api/webhook"): "other methods are refused",
+    ("POST", "/api/webhook/deauthorize"): "signed requests",
+    ("POST", "/api/webhook/data-deletion"): "signed requests",
+    ("GET", "/api/webhook/data-deletion/{code}"): "how far a deletion is, for who knows the code",
+    ("GET", "/api/openapi.json"): "the same for all",
+    ("GET", "/api/docs"): "the same for all",
+    ("GET", "/api/docs/start.js"): "the same for all",
+    ("GET", "/api/docs/swagger-ui.css"): "the same for all",
+    ("GET", "/api/docs/swagger-ui-bundle.js"): "the same for all",
+    ("POST", "/api/session"): "signing in",
+    ("GET", "/"): "the pages without what they show",
+    ("GET", "/inbox"): "the pages without what they show",
+    ("GET", "/ops"): "the pages without what they show",
+    ("GET", "/sign-in"): "the pages without what they show",
+    ("GET", "/static/{version}/{name}"): "the same for all",
+    ("GET", "/metrics"): "for this machine alone",
+    ("GET", "/healthz"): "alive, and nothing else",
+    ("GET", "/readyz"): "able to acknowledge, and nothing else",
+}
+
+
+async def test_whatever_is_routed_wants_a_key_or_is_named_as_public(world: World) -> None:
+    """Whoever adds a path says here why strangers may have it, or sees it closed to them."""
+    routed = {
+        ("GET" if route.method == "HEAD" else route.method, route.resource.canonical)
+        for listener in world.ingress._listeners
+        for route in listener._runner.app.router.routes()
+    }
+    assert PUBLIC.keys() < routed
+    closed = routed - PUBLIC.keys()
+    assert len(closed) > 20
+    for method, path in closed:
+        asked = re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", path)
+        async with world.session.request(method, asked, json={}) as answer:
+            assert answer.status == 401, (method, path)
