@@ -289,6 +289,8 @@ def _worker_settings() -> type:
     stack, stop = AsyncExitStack(), asyncio.Event()
 
     async def start(context: dict[str, Any]) -> None:
+        # Again: between our import and this, arq's command has set up logs of its own.
+        log.configure(settings.log_level, settings.log_format)
         parts = await stack.enter_async_context(build(settings))
         context["jobs"] = parts.jobs
         beside = tasks(parts, None, stop)
