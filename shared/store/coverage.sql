@@ -74,8 +74,10 @@ select exists (
 );
 
 -- name: insert_finding
+-- Not of who was erased since the answer was asked for.
 insert into sync_findings (run_id, page_id, participant_id, thread_id, mid)
-values ($1, $2, $3, $4, $5)
+select $1, $2, $3, $4, $5
+where not exists (select from erased_among(array[$2], array[$3]))
 on conflict do nothing;
 
 -- name: repair_finding
