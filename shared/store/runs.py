@@ -33,8 +33,9 @@ class LeaseLost(PagewireError):
 class Counts(Struct, kw_only=True, rename="camel"):
     """What a run did so far.
 
-    `synced` conversations were stored, `skipped` ones known already; a verification counts what
-    was `missing` and what it `repaired`. `calls` were made of the Graph API.
+    `total` conversations were gone through: `synced` ones were stored, `skipped` ones known
+    already; a verification counts what was `missing` and what it `repaired`. `calls` were made of
+    the Graph API.
     """
 
     total: int = 0
