@@ -41,7 +41,7 @@ browser:
 	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
 
 .PHONY: faults
-faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
+faults: $(VENV)/.fuzzes ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
 	@FAULTS_MINUTES=$${FAULTS_MINUTES:-55} FAULTS_SEED=$(SEED) \
 	  $(BIN)/pytest --quiet --exitfirst --capture=no --timeout=4000 tests/faults
 
@@ -111,6 +111,11 @@ $(VENV)/.runs: requirements.txt requirements-embedded.txt pyproject.toml | $(BIN
 $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	@echo 'Installing what its tests need'
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# A fuzzer that has no wheel for every machine; without it Hypothesis alone makes the JSON.
+$(VENV)/.fuzzes: $(VENV)/.tests
+	@$(PIP) install --only-binary=:all: atheris==3.0.0 || echo 'No atheris for this machine.'
 	@touch $@
 
 # An environment of its own: these tools bring libraries the product must not see.
