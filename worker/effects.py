@@ -1,5 +1,6 @@
 """What follows a commit: the cache forgets what became stale, then everyone is told."""
 
+from shared import tracing
 from shared.cache import Cache
 from shared.ids import conversation_id
 from shared.store.applying import Applied, Change
@@ -25,4 +26,5 @@ class Effects:
             for key in applied.mentioned - changes.keys():
                 changes[key] = Change(*key, conversation_id(*key), frozenset())
         if changes:
-            await self._cache.changed(changes.values())
+            with tracing.span("announce", "client", conversations=len(changes)):
+                await self._cache.changed(changes.values())

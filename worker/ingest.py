@@ -14,6 +14,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from shared import tracing
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
@@ -79,7 +80,8 @@ class Ingest:
     async def ingest(self, entries: list[Entry]) -> None:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
         if fresh := [entry for entry in entries if entry.deliveries <= SUSPECT_AFTER]:
-            await self._ingest_together(fresh)
+            with tracing.joined("ingest", (one.origin.place for one in fresh if one.origin)):
+                await self._ingest_together(fresh)
         for entry in entries:
             if entry.deliveries > SUSPECT_AFTER:
                 await self._ingest_alone(entry)

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from shared import log, metrics
+from shared import log, metrics, tracing
 from shared.backlog.envelope import Envelope, confirmation_code
 from shared.errors import Unreadable
 from shared.events import Item, Rejected, Unsend
@@ -136,7 +136,8 @@ class Writer:
 
     async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
         started = time.perf_counter()
-        applied = await apply(self._database, await self._batch(told), within)
+        with tracing.span("commit", "client", items=len(told)):
+            applied = await apply(self._database, await self._batch(told), within)
         took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))

@@ -230,7 +230,6 @@ async def _what_waits_for_its_time(roles: Roles, environment: dict[str, str]) ->
         for (run_id,) in begun:
             await parts.jobs._works[SyncStep](SyncStep(run_id=run_id))
         assert {"history", "labels"} <= set(await _modes(roles)), begun
-        await parts.arq.connection_pool.disconnect()
 
 
 async def _modes(roles: Roles) -> list[str]:
