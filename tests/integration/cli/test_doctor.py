@@ -133,6 +133,25 @@ async def test_a_page_that_fell_silent_is_noticed(
     await only_trouble(run, f"Page {page.name}", "silent for 5 h, never for more than 60 min")
 
 
+async def test_another_app_that_answers_people_is_named(
+    build: Build, run: Command, store: Database
+) -> None:
+    sim = await build()
+    page, other = sim.truth.pages.values()
+    page.thread_owner, other.thread_owner = "263902037430900", sim.config.app_id
+    async with store.connection() as connection:
+        await connection.executemany(
+            "insert into conversations (page_id, participant_id, id, platform, last_sent_ms)"
+            " values ($1, '7001', gen_random_uuid(), 'messenger', $2)",
+            [(page_id, time.time_ns() // 1_000_000) for page_id in (page.id, other.id)],
+        )
+    ended = await run("doctor", "--json")
+    told = {one["subject"]: one["text"] for one in ended.json}
+    assert (wrong(ended), ended.status) == ({}, 0)
+    assert "the app 263902037430900 answers people" in told[f"Page {page.name}"]
+    assert "answers people" not in told[f"Page {other.name}"]
+
+
 async def test_another_verify_token_at_the_ingress_is_noticed(
     build: Build, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
