@@ -46,7 +46,7 @@ from shared.store import feed, reading, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
-from shared.tasks import end
+from shared.tasks import each, end
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.erase import Erasures
@@ -109,10 +109,12 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(cache.aclose)
         pool = await open_pool(database_url, size=2, patience=5.0)
         stack.push_async_callback(pool.close)
-        stream = Stream(connect(redis_url))
-        stack.push_async_callback(stream.aclose)
-        reader = StreamReader(redis_url, slot.name)
-        stack.push_async_callback(reader.aclose)
+        streams, readers = [], []
+        for url in settings.backlog_redis_urls:
+            streams.append(stream := Stream(connect(url.reveal())))
+            stack.push_async_callback(stream.aclose)
+            readers.append(reader := StreamReader(url.reveal(), slot.name))
+            stack.push_async_callback(reader.aclose)
         arq = queue.connect(connect(redis_url, size=20).connection_pool)
         stack.push_async_callback(arq.aclose)
         budget_redis = connect(redis_url)
@@ -129,7 +131,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         effects = Effects(cache)
         writer = Writer(database, KnownPages(database), effects)
         ingests = {
-            "stream": Ingest(reader, writer),
+            **{f"stream-{n}": Ingest(reader, writer) for n, reader in enumerate(readers, 1)},
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
         graph = Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second))
@@ -147,8 +149,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         erasures = Erasures(database, cache)
 
         async def sweep() -> None:
-            for ingest in ingests.values():
-                await ingest.drain()
+            await each(*(ingest.drain() for ingest in ingests.values()))
+
+        async def trim() -> None:
+            await each(*(stream.trim() for stream in streams))
 
         async def upkeep() -> None:
             await keep_partitions(database, settings.raw_retention)
@@ -176,7 +180,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         }
         crons = {
             "ingest": sweep,
-            "trim": stream.trim,
+            "trim": trim,
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,
