@@ -75,7 +75,7 @@ async def test_entries_of_a_worker_that_never_returns_are_applied_by_another(
     other = stack.process("other", "worker")
     other.start()
     try:
-        await stack.until(stack.drained, seconds=25)
+        await stack.until(stack.drained)
     finally:
         stack.worker.kill()
         other.stop()
