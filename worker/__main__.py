@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from shared import config, log, tracing
+from shared import config, log
 from shared.errors import SettingsError
 from worker import main as root
 
@@ -22,8 +22,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     log.configure(settings.log_level, settings.log_format)
-    with tracing.told("pagewire-worker"):
-        asyncio.run(root.serve(settings, only))
+    asyncio.run(root.serve(settings, only))
     return 0
 
 

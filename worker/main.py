@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from arq import ArqRedis, Worker
 from msgspec import Struct
 
-from shared import config, log, queue
+from shared import config, log, queue, tracing
 from shared.backlog.inbox import Inbox, InboxReader
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
@@ -53,6 +53,7 @@ from worker.erase import Erasures
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
+from worker.losses import Losses
 from worker.numbers import Numbers
 from worker.replay import Replays
 from worker.slot import Slot
@@ -96,6 +97,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
     """Build the parts and close them again; nothing is connected before it is used."""
     database_url, redis_url = settings.database_url.reveal(), settings.redis_url.reveal()
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing.told("pagewire-worker"))
         slot = Slot("worker")
         stack.callback(slot.release)
         database = Database(
@@ -145,7 +147,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         )
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
-        letters = Letters(database, Inbox(pool, patience=5.0), asked)
+        inbox = Inbox(pool, patience=5.0)
+        letters = Letters(database, inbox, asked)
         erasures = Erasures(database, cache)
 
         async def sweep() -> None:
@@ -178,9 +181,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             Erase: erasures.erase,
             Replay: Replays(database, writer, asked).step,
         }
-        crons = {
+        crons: dict[str, Callable[[], Awaitable[object]]] = {
             "ingest": sweep,
             "trim": trim,
+            "losses": Losses(database, streams, inbox).look,
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ingress.webhook.keeper import Keeper
+from ingress.webhook.keeper import Keeper, Turns
 from ingress.webhook.ledger import Ledger
 from shared import log, metrics, tracing
 from shared.backlog.envelope import Envelope, Kind, Origin, pack
@@ -35,12 +35,8 @@ class GroupCommit:
     The entry under way is the only batching window there is, so there is no timer to tune.
     """
 
-    def __init__(
-        self, ingress: str, boot: str, ledger: Ledger, keepers: Sequence[Keeper], *, every: bool
-    ) -> None:
+    def __init__(self, ledger: Ledger, keepers: Sequence[Keeper | Turns], *, every: bool) -> None:
         """`keepers` in order of preference; with `every`, all of them are to have each entry."""
-        self._ingress = ingress
-        self._boot = boot
         self._ledger = ledger
         self._keepers = keepers
         self._every = every
@@ -70,7 +66,7 @@ class GroupCommit:
             batch = self._take()
             first = self._ledger.number(len(batch))
             with tracing.joined("store", (one.place for one in batch), "producer"):
-                origin = Origin(self._ingress, self._boot, first, tracing.here())
+                origin = Origin(self._ledger.ingress, self._ledger.boot, first, tracing.here())
                 packed = pack(origin, [pending.envelope for pending in batch])
                 durable = await self._keep(packed, batch[0].arrived + BUDGET)
             self._ledger.settle(first, len(batch), acked=durable)

@@ -59,7 +59,7 @@ def _wrapped(owner: type, name: str, before: str | None, after: str | None) -> N
 def _wrap_apply() -> None:
     whole = Writer._apply
 
-    async def apply(self: Writer, told: Any, within: Any) -> Any:
+    async def apply(self: Writer, told: Any, within: Any, spans: Any) -> Any:
         if POISON and any(getattr(one.what, "mid", None) == POISON for one in told):
             os._exit(9)
 
@@ -69,7 +69,7 @@ def _wrap_apply() -> None:
             passing("before_commit")
 
         passing("before_write")
-        applied = await whole(self, told, then_die)
+        applied = await whole(self, told, then_die, spans)
         passing("after_commit")
         return applied
 

@@ -192,6 +192,22 @@ async def test_redis_that_may_lose_entries_is_noticed(
     await only_trouble(run, "Durability", "appendonly is off")
 
 
+async def test_every_server_of_the_backlog_is_looked_at(
+    build: Build, run: Command, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await build()
+    another = f"{redis_url.partition('?')[0]}?db=1"
+    monkeypatch.setenv("BACKLOG_REDIS_URLS", f"{redis_url} {another}")
+    assert {one["subject"] for one in (await run("doctor", "--json")).json} > {
+        *("Redis", "Durability", "Backlog", "Redis 2", "Durability 2", "Backlog 2")
+    }
+    monkeypatch.setenv("BACKLOG_REDIS_URLS", "redis://127.0.0.1:1")
+    ended = await run("doctor", "--json")
+    assert list(wrong(ended)) == ["Redis 2"]
+    assert "BACKLOG_REDIS_URLS" in next(one["fix"] for one in ended.json if not one["ok"])
+    assert "Durability" not in {one["subject"] for one in ended.json}
+
+
 async def test_stores_that_are_away_cost_only_their_own_lines(
     build: Build, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
