@@ -29,7 +29,7 @@ check: lint ## Lint, types, imports, fast tests: what every commit must pass
 	@$(BIN)/pytest --quiet tests/unit
 
 .PHONY: test
-test: lint browser .venv-deploy/.ready ## Everything CI runs
+test: lint browser judges ## Everything CI runs
 	@$(BIN)/pytest --quiet --numprocesses=auto --maxprocesses=8
 
 # What a test or a check cannot have here, it is skipped without, and says so.
@@ -40,6 +40,10 @@ apt-install = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'I
 .PHONY: browser
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(call apt-install,chromium)
+
+.PHONY: judges
+judges:
+	@$(MAKE) .venv-deploy/.ready || echo 'What judges deploy/ cannot be installed here.'
 
 .PHONY: servers
 servers:
@@ -63,6 +67,11 @@ bench: $(VENV)/.tests .venv-bench/.ready ## Measure Pagewire beside its peers an
 .PHONY: bench-short
 bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for the ratios only
 	@$(BIN)/python -m tests.bench --short
+
+.PHONY: figures
+figures: ## Write what `make bench` measured into the README and the guides
+	@cp build/bench/bench.json deploy/guides/figures.json
+	@$(BIN)/python -m deploy.check.figures
 
 .PHONY: lint
 lint: $(VENV)/.tests ## Lint, types, imports

@@ -1,7 +1,6 @@
-"""Writes measured figures into the README and the guides: `python -m deploy.check.figures`.
+"""Writes measured figures into the README and the guides: `make figures`, after `make bench`.
 
-They come from deploy/guides/figures.json, which is `build/bench/bench.json` as `make bench` left
-it. A page has a pair of comments, `<!-- figures: NAME -->` and `<!-- end of figures -->`, and
+They come from deploy/guides/figures.json, a copy of what the benchmark left. A page has a pair of comments, `<!-- figures: NAME -->` and `<!-- end of figures -->`, and
 nothing between them is written by hand.
 """
 

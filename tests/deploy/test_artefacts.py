@@ -43,7 +43,7 @@ def test_every_setting_gets_through_compose():
 
 @pytest.mark.parametrize("page", figures.PAGES)
 def test_measured_figures_are_written_by_no_hand(page: str):
-    """Write them anew: python -m deploy.check.figures"""
+    """Write them anew: make figures"""
     text = (DEPLOY.parent / page).read_text()
     measured = figures.Figures(json.loads(figures.KEPT.read_text()))
     assert figures.filled(text, measured) == text
