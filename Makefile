@@ -68,6 +68,10 @@ bench: $(VENV)/.tests .venv-bench/.ready ## Measure Pagewire beside its peers an
 bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for the ratios only
 	@$(BIN)/python -m tests.bench --short
 
+.PHONY: bench-reading
+bench-reading: $(VENV)/.tests ## Measure what readers get, live and cached, in six minutes
+	@$(BIN)/python -m tests.bench.reading
+
 .PHONY: figures
 figures: ## Write what `make bench` measured into the README and the guides
 	@cp build/bench/bench.json deploy/guides/figures.json

@@ -1,7 +1,8 @@
 """Writes measured figures into the README and the guides: `make figures`, after `make bench`.
 
-They come from deploy/guides/figures.json, a copy of what the benchmark left. A page has a pair of comments, `<!-- figures: NAME -->` and `<!-- end of figures -->`, and
-nothing between them is written by hand.
+They come from deploy/guides/figures.json, a copy of what the benchmark left. A page has a pair of
+comments, `<!-- figures: NAME -->` and `<!-- end of figures -->`, and nothing between them is
+written by hand.
 """
 
 import json
