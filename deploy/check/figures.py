@@ -21,6 +21,9 @@ DAY = 86_400
 A_DAY = 100_000_000
 """The messages a day that the arithmetic is about."""
 
+MEMORY = 16_000_000_000
+"""Bytes of memory Postgres may keep indexes in, to reckon with."""
+
 PEAK = 4
 """The busiest second of a day, in averages: an assumption, said where it is used."""
 
@@ -105,6 +108,14 @@ def capacity(figures: Figures) -> str:
             ]
             for n in (1, 2)
         ),
+        [
+            "bytes an event takes in Postgres, indexes and raw copy included",
+            _number(figures.of("backlog, 1 worker(s)", "stored_bytes")),
+        ],
+        [
+            "of these, indexes of `messages`",
+            _number(figures.of("backlog, 1 worker(s)", "index_bytes")),
+        ],
         ["bytes of WAL an event", _number(figures.of("50 % duplicates", "new_wal_bytes"))],
         ["CPU, idle, % of one core", _number(figures.of("idle", "cpu_percent"))],
     ]
@@ -119,6 +130,8 @@ def arithmetic(figures: Figures) -> str:
     worker = figures.of("backlog, 1 worker(s)", "events_per_s") or 0
     cpu = figures.of("1000 events/s", "cpu_s_per_1000") or 0
     wal = figures.of("50 % duplicates", "new_wal_bytes") or 0
+    stored = figures.of("backlog, 1 worker(s)", "stored_bytes")
+    index = figures.of("backlog, 1 worker(s)", "index_bytes")
     rows = [
         ["on average", f"{A_DAY:,} / {DAY:,} s", f"{average:,.0f} a second"],
         [f"at a peak of {PEAK} averages", f"{PEAK} x {average:,.0f}", f"{peak:,.0f} a second"],
@@ -141,6 +154,16 @@ def arithmetic(figures: Figures) -> str:
             "WAL Postgres writes",
             f"{_number(wal)} bytes x {A_DAY:,}",
             f"{wal * A_DAY / 1e9:,.0f} GB a day, {wal * average / 1e6:,.1f} MB a second",
+        ],
+        [
+            "what Postgres grows by, raw copies included",
+            f"{_number(stored)} bytes x {A_DAY:,}",
+            f"{stored * A_DAY / 1e9:,.0f} GB a day" if stored else "not measured",
+        ],
+        [
+            f"messages whose indexes fit into {MEMORY / 1e9:.0f} GB of memory",
+            f"{MEMORY:,} / {_number(index)} bytes",
+            f"{MEMORY / index / 1e6:,.0f} million" if index else "not measured",
         ],
     ]
     return _table(["a hundred million messages a day", "reckoned", "that is"], rows)
