@@ -15,12 +15,12 @@ from tests.faults.facebook import body as facebook_body
 class Verdict(NamedTuple):
     """What a check found.
 
-    `missing`: bodies of which something is nowhere; `lost`: those that nobody reported as lost.
+    `missing`: bodies of which something is nowhere; `lost`: how many of them nobody reported.
     `doubled` are items, `diverged` rows, the first few described.
     """
 
     items: int
-    missing: int
+    missing: list[Acked]
     lost: int
     doubled: int
     diverged: int
@@ -63,11 +63,10 @@ async def check(
         " and resolved_at is null group by 1",
         pages,
     )
-    details += [f"missing: acknowledged at {body.at}" for body in missing[:5]]
     covered = [body for body in missing if await _in_a_gap(cluster, body)]
     return Verdict(
         items=sum(len(body.items) for body in bodies),
-        missing=len(missing),
+        missing=missing,
         lost=max(len(missing) - reported, len(missing) - len(covered)),
         doubled=await _doubled(cluster, pages),
         diverged=diverged,

@@ -2,8 +2,14 @@
 
 import os
 
+import pytest
+
 WHOLE = 55.0
 MINUTES = float(os.environ.get("FAULTS_MINUTES") or 0)
+
+only_long = pytest.mark.skipif(
+    "FAULTS_MINUTES" not in os.environ, reason="run by `make faults-short` and `make faults`"
+)
 
 
 def scaled(whole: int, short: int) -> int:

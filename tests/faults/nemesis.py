@@ -116,6 +116,11 @@ async def ingress_killed_and_redis_wiped(
     for process in (cluster.worker, cluster.other):
         process.signal(signal.SIGSTOP)
     yield
+
+    async def some_wait() -> bool:
+        return (await cluster.stream.state()).unapplied >= 10
+
+    await until(some_wait, OTHERS_SHARE * READY_AGAIN, "the ingress fills Redis")
     cluster.ingress.kill()
     await cluster.redis.end()
     cluster.wipe_redis()
