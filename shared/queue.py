@@ -154,7 +154,8 @@ def decode(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         sent = _Sent(name=SetAside.name, kwargs={}, queued_ms=time.time_ns() // 1_000_000)
         args = [SetAside(error=str(error), sent=raw)]
-    carried = {name: place for name, place in sent.kwargs.items() if name == tracing.CARRIER}
+    place = sent.kwargs.get(tracing.CARRIER)
+    carried = {tracing.CARRIER: place} if isinstance(place, str) else {}
     return {"f": sent.name, "a": args, "k": carried, "t": sent.tries, "et": sent.queued_ms}
 
 

@@ -57,7 +57,8 @@ grant update (through) on changes_forgotten to pagewire_worker;
 grant update (repaired_at), insert (cause, ingress, from_at, until_at, lost) on gaps
     to pagewire_worker;
 grant update (applied, lost, settled_at) on ingress_boots to pagewire_worker;
-grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
+grant execute on function
+    keep_raw_partitions(timestamptz, interval), merge_new_words(), runs_beside(uuid)
     to pagewire_worker;
 
 -- Erasing people, and keeping them erased: nobody takes a tombstone down, or an audit line back.
