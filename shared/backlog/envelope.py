@@ -63,7 +63,7 @@ class _Packed(Struct, frozen=True, array_like=True):
     boot: _Name
     first_sequence: Annotated[int, Meta(ge=0, lt=1 << 62)]
     envelopes: list[Envelope]
-    place: str = ""
+    place: _Name = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
