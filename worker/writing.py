@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared import log, metrics
 from shared.backlog.envelope import Envelope, confirmation_code
@@ -38,6 +38,17 @@ class Told(Struct, frozen=True):
 
     received_ms: int
     what: Item | Rejected | PrivacyRequest
+
+
+class Written(Struct):
+    """What commits did, and whether some of it may have been done before with nobody told."""
+
+    applied: Applied = field(default_factory=Applied)
+    again: bool = False
+
+    def join(self, later: "Written") -> None:
+        self.applied.join(later.applied)
+        self.again |= later.again
 
 
 def read(envelope: Envelope) -> Iterable[Told]:
@@ -84,6 +95,18 @@ class Writer:
         waiting: Callable[[], Awaitable[None]],
         within: Within | None = None,
     ) -> None:
+        """Commit items and tell what changed."""
+        written = await self.commit(told, again=again, waiting=waiting, within=within)
+        await self.tell(written, told)
+
+    async def commit(
+        self,
+        told: Sequence[Told],
+        *,
+        again: bool,
+        waiting: Callable[[], Awaitable[None]],
+        within: Within | None = None,
+    ) -> Written:
         """Write at most MAX_ITEMS items; raises what is neither passing trouble nor their fault.
 
         `again` says that they may have been written before without anybody being told. `waiting`
@@ -103,13 +126,19 @@ class Writer:
                     continue
                 if not is_refusal(error):
                     raise
+                written = Written()
                 for part in _apart(told, error):
-                    await self.write(part, again=again, waiting=waiting, within=within)
-                return
+                    written.join(
+                        await self.commit(part, again=again, waiting=waiting, within=within)
+                    )
+                return written
             _observe("committed", told)
-            await self._effects.follow(applied, again=again)
-            _observe("announced", told)
-            return
+            return Written(applied, again=again)
+
+    async def tell(self, written: Written, told: Sequence[Told]) -> None:
+        """Invalidate and announce what committed items changed."""
+        await self._effects.follow(written.applied, again=written.again)
+        _observe("announced", told)
 
     async def write_suspect(self, one: Told, *, waiting: Callable[[], Awaitable[None]]) -> None:
         """Write an item that may be what killed the processes that had its entry in hand.

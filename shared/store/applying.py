@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared import metrics
 from shared.ids import conversation_id
@@ -39,6 +40,16 @@ class Applied(Struct):
     mentioned: set[Key] = field(default_factory=set)
     new_conversations: set[Key] = field(default_factory=set)
     new_messages: int = 0
+
+    def join(self, later: "Applied") -> None:
+        """Take in what a later batch did."""
+        for key, change in later.changes.items():
+            known = self.changes.get(key)
+            kinds = change.kinds if known is None else change.kinds | known.kinds
+            self.changes[key] = replace(change, kinds=kinds)
+        self.mentioned |= later.mentioned
+        self.new_conversations |= later.new_conversations
+        self.new_messages += later.new_messages
 
 
 async def apply(database: Database, batch: Batch, within: Within | None = None) -> Applied:
