@@ -28,9 +28,10 @@ READ_BYTES = 4 * 1024 * 1024
 BLOCK_MS = 500
 CLAIM_EVERY = 2.0
 
-MOST_ITEMS = 2 * MAX_ITEMS
-"""A batch of so many is written as two transactions at once, which keeps Postgres busy while we
-compute. More than two only wait for each other."""
+PORTION_ITEMS = 250
+BATCH_ITEMS = 2 * PORTION_ITEMS
+"""A batch that is too large for one transaction is written as two at once, which keeps Postgres
+busy while we compute; more than two would only wait for each other."""
 
 PORTIONS = 8
 """How far a hand may be ahead of the next one."""
@@ -148,7 +149,7 @@ class Ingest:
         await self._ingest_suspects(entries)
 
     def _portions(self, entries: list[Entry]) -> Iterator[Portion]:
-        """Parse entries, but for suspects, in portions of at most MAX_ITEMS."""
+        """Parse entries, but for suspects, in portions of at most PORTION_ITEMS."""
         self._in_hand |= {entry.id: entry for entry in entries}
         portion = Portion()
         for entry in entries:
@@ -157,7 +158,7 @@ class Ingest:
             for one in _read(entry):
                 portion.told.append(one)
                 portion.again |= entry.deliveries > 1
-                if len(portion.told) == MAX_ITEMS:
+                if len(portion.told) == PORTION_ITEMS:
                     yield portion
                     portion = Portion()
             portion.whole.append(entry)
@@ -176,7 +177,7 @@ class Ingest:
     # --- the second hand --------------------------------------------------------------------------
 
     async def _write(self, parsed: _Belt, written: _Belt) -> None:
-        while portion := await _take(parsed, MAX_ITEMS):
+        while portion := await _take(parsed):
             await self._store(portion)
             await written.put(portion)
         await written.put(None)
@@ -204,7 +205,7 @@ class Ingest:
     # --- the third hand ---------------------------------------------------------------------------
 
     async def _end(self, written: _Belt) -> None:
-        while portion := await _take(written, MOST_ITEMS):
+        while portion := await _take(written):
             await self._finish(portion)
 
     async def _finish(self, portion: Portion) -> None:
@@ -217,10 +218,10 @@ class Ingest:
             self._in_hand.pop(entry.id, None)
 
 
-async def _take(belt: _Belt, enough: int) -> Portion | None:
-    """Return everything that lies on a belt up to `enough` items and a portion, as one portion."""
+async def _take(belt: _Belt) -> Portion | None:
+    """Return what lies on a belt as one portion: what is there, but no more than a batch."""
     portion = await belt.get()
-    while portion and len(portion.told) < enough and not belt.empty():
+    while portion and len(portion.told) <= BATCH_ITEMS - PORTION_ITEMS and not belt.empty():
         later = belt.get_nowait()
         if later is None:
             belt.put_nowait(None)
