@@ -34,10 +34,14 @@ MAX_ITEMS = 300
 
 
 class Told(Struct, frozen=True):
-    """One parsed item, or a callback, and when the ingress received it."""
+    """One parsed item, or a callback, and when the ingress received it.
+
+    `kept`: it comes from `raw_events`, and is to be written whether or not it was before.
+    """
 
     received_ms: int
     what: Item | Rejected | PrivacyRequest
+    kept: bool = False
 
 
 class Written(Struct):
@@ -58,9 +62,9 @@ def read(envelope: Envelope) -> Iterable[Told]:
     return [Told(envelope.received_ms, _callback(envelope))]
 
 
-def read_items(body: bytes, received_ms: int) -> Iterable[Told]:
+def read_items(body: bytes, received_ms: int, *, kept: bool = False) -> Iterable[Told]:
     """Parse a webhook's body."""
-    return (Told(received_ms, what) for what in webhook.parse(body, received_ms))
+    return (Told(received_ms, what, kept) for what in webhook.parse(body, received_ms))
 
 
 def _callback(envelope: Envelope) -> PrivacyRequest | Rejected:
@@ -194,7 +198,8 @@ class Writer:
             else:
                 for event in one.what.events:
                     merge.add(batch, event)
-                batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
+                if not one.kept:
+                    batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
         return batch
 
 
