@@ -1,6 +1,6 @@
 """The loop from the backlog to the tables: read, parse, write, tell, forget.
 
-Three hands in a row: one reads and parses, one writes, one tells and forgets. Each takes what the
+Four hands in a row: one reads and parses, one writes, one tells, one forgets. Each takes what the
 hand before it has done meanwhile as one batch, so that batches grow with the load and nothing waits
 when idle. Nothing overtakes on the way: of one conversation, what came first is visible first.
 Crash-only: whatever goes wrong ends the loop, its supervisor starts it again, and what was read
@@ -9,16 +9,17 @@ but not acknowledged is read again.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
+from shared.store.rows import SpanRow
 from shared.tasks import together
 from worker import writing
 from worker.writing import MAX_ITEMS, Told, Writer, Written
@@ -27,6 +28,7 @@ READ_ENTRIES = 64
 READ_BYTES = 4 * 1024 * 1024
 BLOCK_MS = 500
 CLAIM_EVERY = 2.0
+FORGET_EVERY = 0.02
 
 PORTION_ITEMS = 250
 BATCH_ITEMS = 2 * PORTION_ITEMS
@@ -90,11 +92,13 @@ class Ingest:
         self._in_hand.clear()
         parsed: _Belt = asyncio.Queue(PORTIONS)
         written: _Belt = asyncio.Queue(PORTIONS)
+        told: _Belt = asyncio.Queue()
         survived, self._failed = self._failed, True
         parts = [
             asyncio.create_task(self._read(parsed, stop, survived=survived)),
             asyncio.create_task(self._write(parsed, written)),
-            asyncio.create_task(self._end(written)),
+            asyncio.create_task(self._tell(written, told)),
+            asyncio.create_task(self._forget_told(told)),
         ]
         self._running = True
         try:
@@ -122,7 +126,8 @@ class Ingest:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
         for portion in self._portions(entries):
             await self._store(portion)
-            await self._finish(portion)
+            await self._writer.tell(portion.written, portion.told)
+            await self._forget(portion.whole)
         await self._ingest_suspects(entries)
 
     # --- the first hand ---------------------------------------------------------------------------
@@ -156,11 +161,11 @@ class Ingest:
             if entry.deliveries > SUSPECT_AFTER:
                 continue
             for one in _read(entry):
-                portion.told.append(one)
-                portion.again |= entry.deliveries > 1
                 if len(portion.told) == PORTION_ITEMS:
                     yield portion
                     portion = Portion()
+                portion.told.append(one)
+                portion.again |= entry.deliveries > 1
             portion.whole.append(entry)
         if portion.whole:
             yield portion
@@ -172,6 +177,8 @@ class Ingest:
                 for one in _read(entry):
                     await self._backlog.hold([entry])
                     await self._writer.write_suspect(one, waiting=self._wait)
+                spans = _spans([entry])
+                await self._writer.write([], again=False, waiting=self._wait, spans=spans)
                 await self._forget([entry])
 
     # --- the second hand --------------------------------------------------------------------------
@@ -184,33 +191,43 @@ class Ingest:
 
     async def _store(self, portion: Portion) -> None:
         """Commit a portion; of two transactions at once, each has conversations of its own."""
-        if len(portion.told) <= MAX_ITEMS:
-            await self._commit(portion.told, portion)
-            return
-        lanes = _by_conversation(portion.told)
-        await together([asyncio.create_task(self._commit(lane, portion)) for lane in lanes])
+        told = portion.told
+        if len(told) > MAX_ITEMS:
+            lanes = _by_conversation(told)
+            await together([asyncio.create_task(self._commit_lane(one, portion)) for one in lanes])
+            told = []
+        # An entry is applied with the last of its items, or after both lanes.
+        await self._commit(told, portion, _spans(portion.whole))
 
-    async def _commit(self, told: list[Told], portion: Portion) -> None:
+    async def _commit_lane(self, told: list[Told], portion: Portion) -> None:
         for begin in range(0, len(told), MAX_ITEMS):
-            piece = told[begin : begin + MAX_ITEMS]
-            portion.written.join(
-                await self._writer.commit(piece, again=portion.again, waiting=self._wait)
-            )
+            await self._commit(told[begin : begin + MAX_ITEMS], portion)
+
+    async def _commit(
+        self, told: list[Told], portion: Portion, spans: Sequence[SpanRow] = ()
+    ) -> None:
+        portion.written.join(
+            await self._writer.commit(told, again=portion.again, waiting=self._wait, spans=spans)
+        )
 
     async def _wait(self) -> None:
         # Postgres' absence is no fault of the entries: they stay ours, and no start counts.
         with suppress(Unavailable):
             await self._backlog.hold(list(self._in_hand.values()), forgive=True)
 
-    # --- the third hand ---------------------------------------------------------------------------
+    # --- the third and the fourth hand ------------------------------------------------------------
 
-    async def _end(self, written: _Belt) -> None:
+    async def _tell(self, written: _Belt, told: _Belt) -> None:
         while portion := await _take(written):
-            await self._finish(portion)
+            await self._writer.tell(portion.written, portion.told)
+            await told.put(Portion(whole=portion.whole))
+        await told.put(None)
 
-    async def _finish(self, portion: Portion) -> None:
-        await self._writer.tell(portion.written, portion.told)
-        await self._forget(portion.whole)
+    async def _forget_told(self, told: _Belt) -> None:
+        while portion := await _take(told):
+            await self._forget(portion.whole)
+            # An acknowledgement waits for the disk, and whoever appends meanwhile waits for it.
+            await asyncio.sleep(FORGET_EVERY)
 
     async def _forget(self, entries: list[Entry]) -> None:
         await self._backlog.ack(entries)
@@ -246,3 +263,19 @@ def _read(entry: Entry) -> Iterator[Told]:
         yield Told(time.time_ns() // 1_000_000, rejected)
     for envelope in entry.envelopes:
         yield from writing.read(envelope)
+
+
+def _spans(entries: list[Entry]) -> list[SpanRow]:
+    """Return the numbers of what entries hold, those that follow one another as one."""
+    spans: list[SpanRow] = []
+    for entry in entries:
+        if entry.origin is None or not entry.envelopes:
+            continue
+        ingress, boot, first = astuple(entry.origin)
+        past = first + len(entry.envelopes)
+        last = spans[-1] if spans else None
+        if last and (last.ingress, last.boot, last.past) == (ingress, boot, first):
+            spans[-1] = replace(last, past=past)
+        else:
+            spans.append(SpanRow(ingress, boot, first, past))
+    return spans

@@ -22,7 +22,7 @@ from shared.store import dead, erasing
 from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
-from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow
+from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow, SpanRow
 from worker import merge
 from worker.effects import Effects
 
@@ -98,9 +98,10 @@ class Writer:
         again: bool,
         waiting: Callable[[], Awaitable[None]],
         within: Within | None = None,
+        spans: Sequence[SpanRow] = (),
     ) -> None:
         """Commit items and tell what changed."""
-        written = await self.commit(told, again=again, waiting=waiting, within=within)
+        written = await self.commit(told, again=again, waiting=waiting, within=within, spans=spans)
         await self.tell(written, told)
 
     async def commit(
@@ -110,16 +111,18 @@ class Writer:
         again: bool,
         waiting: Callable[[], Awaitable[None]],
         within: Within | None = None,
+        spans: Sequence[SpanRow] = (),
     ) -> Written:
         """Write at most MAX_ITEMS items; raises what is neither passing trouble nor their fault.
 
         `again` says that they may have been written before without anybody being told. `waiting`
         is called before each wait for Postgres; `within` runs in every transaction it takes.
+        `spans` are the envelopes of which these are the last items.
         """
-        attempt = 0
+        attempt, written = 0, Written()
         while True:
             try:
-                applied = await self._apply(told, within)
+                applied = await self._apply(told, within, spans)
             except Exception as error:
                 if is_transient(error):
                     attempt += 1
@@ -130,14 +133,16 @@ class Writer:
                     continue
                 if not is_refusal(error):
                     raise
-                written = Written()
-                for part in _apart(told, error):
+                *parts, last = _apart(told, error)
+                for part in parts:
                     written.join(
                         await self.commit(part, again=again, waiting=waiting, within=within)
                     )
-                return written
+                told = last
+                continue
             _observe("committed", told)
-            return Written(applied, again=again)
+            written.join(Written(applied, again=again))
+            return written
 
     async def tell(self, written: Written, told: Sequence[Told]) -> None:
         """Invalidate and announce what committed items changed."""
@@ -167,9 +172,13 @@ class Writer:
         acquit = partial(dead.acquit, ids=suspected)
         await self.write([one], again=True, waiting=waiting, within=acquit)
 
-    async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
+    async def _apply(
+        self, told: Sequence[Told], within: Within | None, spans: Sequence[SpanRow]
+    ) -> Applied:
         started = time.perf_counter()
-        applied = await apply(self._database, await self._batch(told), within)
+        batch = await self._batch(told)
+        batch.spans = list(spans)
+        applied = await apply(self._database, batch, within)
         took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))

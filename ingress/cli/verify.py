@@ -31,8 +31,8 @@ async def verify(
     settings = configuration.settings("database_url")
     async with postgres.connected(settings) as database:
         asked = await _ask(database, page, {"deep": deep, "repair": repair})
-        await following.begin(settings, [run.id for _, run in asked])
-        ended = await following.followed(asked, lambda: _look(database, asked))
+        await following.begin(settings, [run for _, run in asked])
+        ended = await following.followed(database, asked, lambda: _look(database, asked))
         missing = {
             run.id: await coverage.findings(database, run.id, open_only=True) for _, run in ended
         }
@@ -52,10 +52,12 @@ async def verify(
 async def _ask(database: Database, page: str | None, options: dict[str, bool]) -> Named:
     from shared.facebook.limits import Priority
 
+    # Every message of a Page is a great deal: it takes the calls that nobody else wants.
+    priority = Priority.HISTORY if options["deep"] else Priority.PEOPLE
     asked: Named = []
     for one in await which.meant(database, page):
         run, _ = await runs.request(
-            database, one.facebook_page_id, "verify", priority=Priority.PEOPLE, options=options
+            database, one.facebook_page_id, "verify", priority=priority, options=options
         )
         if page and following.rests(run):
             raise following.resting(one, run)

@@ -70,6 +70,8 @@ class _Writing:
         batch, items = self._batch, len(self._batch.raws)
         stored = await self._look()
         if items and len(stored.kept) == items:
+            # All of it was written before, with whatever it tells.
+            await self._write_planned(Plan(Batch(), Stored()))
             applied = Applied(mentioned=_people(batch))
         else:
             applied = await self._write(Plan(batch, stored))
@@ -137,8 +139,8 @@ class _Writing:
         return plan.applied
 
     async def _write_planned(self, plan: Plan) -> None:
-        changes = plan.changes()
-        if not (plan.messages or plan.conversations or plan.raws or changes):
+        changes, spans = plan.changes(), self._batch.spans
+        if not (plan.messages or plan.conversations or plan.raws or changes or spans):
             return
         raws = _columns(plan.raws, 8)[:7]
         raws[1] = [UUID(bytes=row.identity) for row in plan.raws]
@@ -152,6 +154,10 @@ class _Writing:
             [change.participant_id for change in changes],
             [change.conversation_id for change in changes],
             [",".join(sorted(change.kinds)) for change in changes],
+            [span.ingress for span in spans],
+            [span.boot for span in spans],
+            [span.first for span in spans],
+            [span.past for span in spans],
         )
         _check(plan, done)
 

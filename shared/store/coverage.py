@@ -231,13 +231,14 @@ async def page_activity(database: Database) -> list[PageActivity]:
 class WatchedPage(Struct, frozen=True, kw_only=True):
     """A Page whose subscription is to be checked; `token` is encrypted.
 
-    `seen_at` is when it was last seen subscribed.
+    `seen_at` is when it was last seen subscribed, `last_message_at` when we last heard of anybody.
     """
 
     page_id: str
     instagram_id: str | None
     token: bytes
     seen_at: datetime | None
+    last_message_at: datetime | None
 
 
 async def to_watch(

@@ -74,8 +74,10 @@ select exists (
 );
 
 -- name: insert_finding
+-- Not of who was erased since the answer was asked for.
 insert into sync_findings (run_id, page_id, participant_id, thread_id, mid)
-values ($1, $2, $3, $4, $5)
+select $1, $2, $3, $4, $5
+where not exists (select from erased_among(array[$2], array[$3]))
 on conflict do nothing;
 
 -- name: repair_finding
@@ -153,10 +155,22 @@ cross join lateral (
 where p.is_active and p.access_token is not null;
 
 -- name: to_watch
-select p.facebook_page_id as page_id, p.instagram_id, p.access_token as token, s.synced_to as seen_at
+select
+    p.facebook_page_id as page_id, p.instagram_id, p.access_token as token, s.synced_to as seen_at,
+    newest.last_message_at
 from facebook_pages p
 left join sync_points s
     on s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'subscription'
+cross join lateral (
+    select max(c.last_message_at) as last_message_at
+    from unnest(array[p.facebook_page_id, p.instagram_id]) as known (id)
+    cross join lateral (
+        select last_message_at from conversations
+        where page_id = known.id
+        order by last_sent_ms desc nulls last
+        limit 1
+    ) c
+) newest
 where p.is_active and p.access_token is not null
     and coalesce(s.synced_to, '-infinity') < clock_timestamp() - $1::interval
     and ($3::text is null or p.facebook_page_id = $3)

@@ -167,7 +167,12 @@ def _named(row: _Row, content: bytes | None) -> Iterator[Asked]:
 
 
 def _numbers(page_id: str | None, content: bytes) -> Iterator[Asked]:
-    return ((page_id, number.decode()) for number in _NUMBERS.findall(content))
+    return ((page_id, number) for number in numbers(content))
+
+
+def numbers(content: bytes) -> set[str]:
+    """Return the numbers in some bytes that may be the ids of people."""
+    return {number.decode() for number in _NUMBERS.findall(content)}
 
 
 def _leave_out(batch: Batch, erased: set[Asked]) -> None:

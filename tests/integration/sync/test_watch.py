@@ -41,19 +41,29 @@ async def test_a_page_that_was_dropped_is_subscribed_again_and_repaired_from_bef
             await it.sync(page)
         await watch(it).look(EVERY, now())
         await it.value("update sync_points set synced_to = synced_to - interval '1 hour'")
-        seen = await it.value(
-            "select synced_to from sync_points where folder = 'subscription' and page_id = $1",
-            dropped.id,
+        last = await it.value(
+            "select max(last_message_at) from conversations where page_id = $1", dropped.id
         )
         dropped.subscribed_fields = frozenset({"feed", "messages"})
         it.sim.happen(dropped.id, conversations=2)
         await watch(it).look(EVERY, now())
         assert dropped.subscribed_fields == {"feed"}.union(WANTED_FIELDS)
         (run,) = await it.fetch("select * from sync_runs where mode = 'repair'")
-        assert (run["page_id"], run["since"]) == (dropped.id, seen)
+        assert (run["page_id"], run["since"]) == (dropped.id, last)
         repaired = await it.finish(await runs.find(it.database, run["id"]))
         assert repaired.status == "complete"
         assert await it.stored_mids() == it.true_mids()
+
+
+async def test_a_repair_begins_where_we_were_last_seen_subscribed_if_nothing_came_before(desk):
+    async with desk(Config(conversations=1)) as it:
+        (page,) = it.sim.truth.pages.values()
+        await watch(it).look(EVERY, now())
+        await it.value("update sync_points set synced_to = synced_to - interval '1 hour'")
+        seen = await it.value("select synced_to from sync_points where folder = 'subscription'")
+        page.subscribed_fields = frozenset()
+        await watch(it).look(EVERY, now())
+        assert await it.value("select since from sync_runs where mode = 'repair'") == seen
 
 
 async def test_a_gap_is_remembered_when_subscribing_fails(desk):
