@@ -52,6 +52,11 @@ backlog_age = Gauge(
 backlog_resent = Counter(
     "pagewire_backlog_resent", "Entries sent again to a Redis that came back as another"
 )
+backlog_lost = Gauge(
+    "pagewire_backlog_lost_envelopes",
+    "Acknowledged envelopes that were never applied and are nowhere any more",
+    multiprocess_mode="livemax",
+)
 durability_level = Gauge(
     "pagewire_durability_level",
     "What an acknowledged webhook in Redis survives: 3 power loss, 2 most of it, 1 a crash, 0 none",

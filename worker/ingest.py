@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
+from shared.store.rows import SpanRow
 from shared.tasks import together
 from worker import writing
 from worker.writing import MAX_ITEMS, Told, Writer
@@ -89,19 +90,26 @@ class Ingest:
         for one in _read(entry):
             await self._backlog.hold([entry])
             await self._writer.write_suspect(one, waiting=self._waiting([entry]))
+        await self._writer.write(
+            [], again=False, waiting=self._waiting([entry]), spans=_spans([entry])
+        )
         await self._backlog.ack([entry])
 
     async def _ingest_together(self, entries: list[Entry]) -> None:
         again = any(entry.deliveries > 1 for entry in entries)
         waiting = self._waiting(entries)
         told: list[Told] = []
+        whole: list[Entry] = []  # those of which nothing is left to be read
         for entry in entries:
             told += _read(entry)
-            while len(told) >= MAX_ITEMS:
-                await self._writer.write(told[:MAX_ITEMS], again=again, waiting=waiting)
+            while len(told) > MAX_ITEMS:
+                await self._writer.write(
+                    told[:MAX_ITEMS], again=again, waiting=waiting, spans=_spans(whole)
+                )
+                whole = []
                 del told[:MAX_ITEMS]
-        if told:
-            await self._writer.write(told, again=again, waiting=waiting)
+            whole.append(entry)
+        await self._writer.write(told, again=again, waiting=waiting, spans=_spans(whole))
         await self._backlog.ack(entries)
 
     def _waiting(self, entries: list[Entry]) -> Callable[[], Awaitable[None]]:
@@ -145,3 +153,19 @@ def _read(entry: Entry) -> Iterator[Told]:
         yield Told(time.time_ns() // 1_000_000, rejected)
     for envelope in entry.envelopes:
         yield from writing.read(envelope)
+
+
+def _spans(entries: list[Entry]) -> list[SpanRow]:
+    """Return the numbers of what entries hold, those that follow one another as one."""
+    spans: list[SpanRow] = []
+    for entry in entries:
+        if entry.origin is None or not entry.envelopes:
+            continue
+        ingress, boot, first = astuple(entry.origin)
+        past = first + len(entry.envelopes)
+        last = spans[-1] if spans else None
+        if last and (last.ingress, last.boot, last.past) == (ingress, boot, first):
+            spans[-1] = replace(last, past=past)
+        else:
+            spans.append(SpanRow(ingress, boot, first, past))
+    return spans

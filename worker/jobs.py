@@ -42,6 +42,7 @@ EVERY: dict[str, timedelta] = {
     "words": timedelta(seconds=10),
     "watch": timedelta(seconds=15),
     "trim": timedelta(seconds=30),
+    "losses": timedelta(seconds=10),
     "waiting": timedelta(minutes=1),
     "privacy": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),

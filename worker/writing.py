@@ -22,7 +22,7 @@ from shared.store import dead, erasing
 from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
-from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow
+from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow, SpanRow
 from worker import merge
 from worker.effects import Effects
 
@@ -83,16 +83,18 @@ class Writer:
         again: bool,
         waiting: Callable[[], Awaitable[None]],
         within: Within | None = None,
+        spans: Sequence[SpanRow] = (),
     ) -> None:
         """Write at most MAX_ITEMS items; raises what is neither passing trouble nor their fault.
 
         `again` says that they may have been written before without anybody being told. `waiting`
         is called before each wait for Postgres; `within` runs in every transaction it takes.
+        `spans` are the envelopes of which these are the last items.
         """
         attempt = 0
         while True:
             try:
-                applied = await self._apply(told, within)
+                applied = await self._apply(told, within, spans)
             except Exception as error:
                 if is_transient(error):
                     attempt += 1
@@ -103,9 +105,11 @@ class Writer:
                     continue
                 if not is_refusal(error):
                     raise
-                for part in _apart(told, error):
+                *parts, last = _apart(told, error)
+                for part in parts:
                     await self.write(part, again=again, waiting=waiting, within=within)
-                return
+                told = last
+                continue
             _observe("committed", told)
             await self._effects.follow(applied, again=again)
             _observe("announced", told)
@@ -134,9 +138,13 @@ class Writer:
         acquit = partial(dead.acquit, ids=suspected)
         await self.write([one], again=True, waiting=waiting, within=acquit)
 
-    async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
+    async def _apply(
+        self, told: Sequence[Told], within: Within | None, spans: Sequence[SpanRow]
+    ) -> Applied:
         started = time.perf_counter()
-        applied = await apply(self._database, await self._batch(told), within)
+        batch = await self._batch(told)
+        batch.spans = list(spans)
+        applied = await apply(self._database, batch, within)
         took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))

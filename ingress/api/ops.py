@@ -241,7 +241,7 @@ def _frames(change: FeedChange) -> Iterable[bytes]:
             at=change.at,
             page_id=change.page_id,
             participant_id=change.participant_id,
+            conversation_id=change.conversation_id,
             kind=kind,
-            outcome="stored",
         )
         yield event("item", msgspec.json.encode(arrival))

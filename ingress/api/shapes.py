@@ -305,5 +305,5 @@ class Arrival(Told):
     at: datetime
     page_id: str
     participant_id: str
+    conversation_id: UUID
     kind: str
-    outcome: Literal["stored"]

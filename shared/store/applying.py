@@ -283,14 +283,18 @@ class _Writing:
             self._applied.changes[key] = Change(
                 page_id, participant_id, conversation_id(*key), frozenset(kinds)
             )
-        changes = list(self._applied.changes.values())
-        if changes:
+        changes, spans = list(self._applied.changes.values()), self._batch.spans
+        if changes or spans:
             await self._connection.execute(
                 _SQL["insert_changes"],
                 [change.page_id for change in changes],
                 [change.participant_id for change in changes],
                 [change.conversation_id for change in changes],
                 [",".join(sorted(change.kinds)) for change in changes],
+                [span.ingress for span in spans],
+                [span.boot for span in spans],
+                [span.first for span in spans],
+                [span.past for span in spans],
             )
 
 

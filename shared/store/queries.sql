@@ -422,6 +422,13 @@ where old.resolution in ('retrying', 'retried')
 returning id;
 
 -- name: insert_changes
+-- And which envelopes this transaction applies, which so costs no round trip of its own.
+with applied as (
+    insert into applied_spans (ingress, boot, span)
+    select new.ingress, new.boot, int8range(new.first, new.past)
+    from unnest($5::text[], $6::text[], $7::bigint[], $8::bigint[])
+        as new (ingress, boot, first, past)
+)
 insert into changes (page_id, participant_id, conversation_id, kinds)
 select new.page_id, new.participant_id, new.id, string_to_array(new.kinds, ',')
 from unnest($1::text[], $2::text[], $3::uuid[], $4::text[])

@@ -20,6 +20,8 @@ class Report:
         self.faults: Counter[str] = Counter()
         self.recoveries: dict[str, list[float]] = {}
         self.refused_while_one_store_was_away = 0
+        self.lost_bodies = self.reported_lost = 0
+        self.taken_over: list[float] = []
         self.rounds: list[dict[str, Any]] = []
         self.figures: dict[str, Any] = {}
 

@@ -105,11 +105,11 @@ async def test_an_item_that_ends_its_process_a_third_time_is_set_aside(
     suspect = await given_before(world, redis_url, 2)
     apply, killed = world.writer._apply, []
 
-    async def apply_or_die(told: Any, within: Any = None) -> Any:
+    async def apply_or_die(told: Any, *rest: Any) -> Any:
         if any(one.what.mid == "m_2" for one in told):
             killed.append(len(told))
             raise SystemExit
-        return await apply(told, within)
+        return await apply(told, *rest)
 
     monkeypatch.setattr(world.writer, "_apply", apply_or_die)
     with pytest.raises(SystemExit):

@@ -50,7 +50,8 @@ function Row({ job: { state, mode, page, progress, startedAt, finishedAt, error 
 }
 
 function Running({ synced, total }) {
-  return html`<${Bar} role="progressbar" label="Progress" value=${synced} of=${total} />`;
+  return html`<${Bar} role="progressbar" label="Progress" value=${synced} of=${total} />
+    <small class="faint">${count(synced)}${total === null ? "" : ` of ${count(total)}`}</small>`;
 }
 
 function came(state, { inserted, updated }) {
