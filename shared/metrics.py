@@ -119,5 +119,10 @@ sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"]
 pages_unproven = Gauge(
     "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago"
 )
+page_proven = Gauge(
+    "pagewire_page_proven_timestamp_seconds",
+    "As of when a Page was last proven complete, at the newest messages or deep; 0 is never",
+    ["page", "level"],
+)
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
 pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

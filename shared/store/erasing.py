@@ -38,6 +38,8 @@ _TABLES = (
     ("dead_letters", "(page_id = $1 or page_id is null) and names_person(bytes, $2)"),
     ("changes", _THEIRS),
     ("sync_findings", _THEIRS),
+    ("sync_listed", _THEIRS),
+    ("sync_unlisted", _THEIRS),
     ("app_users", _THEIRS),
 )
 
