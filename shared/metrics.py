@@ -1,6 +1,7 @@
 """Every number the processes count, in one place; `/metrics` serves it.
 
-No label holds a Page, a person or a URL: what concerns one Page is answered by the API.
+No label holds a person or a URL, and only one a Page: when it was last proven complete. What else
+concerns one Page is answered by the API.
 """
 
 import math
@@ -142,6 +143,11 @@ graph_answers = Counter(
     ["answer"],
 )
 sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"])
+page_proven = Gauge(
+    "pagewire_page_proven_timestamp_seconds",
+    "As of when a Page was last proven complete, at the newest messages or deep; 0 is never",
+    ["page", "level"],
+)
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
 
 # Counted four times a minute, by whichever worker runs the schedule.

@@ -68,7 +68,8 @@ class _Spans:
         known = [one for one in told if one.is_valid]
         sampled = [one for one in known if one.trace_flags.sampled]
         if known and not sampled:
-            yield
+            with api.use_span(api.NonRecordingSpan(known[0])):
+                yield
             return
         if sampled:
             first, *others = sampled

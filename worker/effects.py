@@ -1,6 +1,5 @@
 """What follows a commit: the cache forgets what became stale, then everyone is told."""
 
-from shared import tracing
 from shared.cache import Cache
 from shared.ids import conversation_id
 from shared.store.applying import Applied, Change
@@ -26,5 +25,4 @@ class Effects:
             for key in applied.mentioned - changes.keys():
                 changes[key] = Change(*key, conversation_id(*key), frozenset())
         if changes:
-            with tracing.span("announce", "client", conversations=len(changes)):
-                await self._cache.changed(changes.values())
+            await self._cache.changed(changes.values())

@@ -161,6 +161,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             await keep_partitions(database, settings.raw_retention)
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
+            await stream.forget_gone()
 
         async def merge_words() -> None:
             await reading.merge_new_words(database)

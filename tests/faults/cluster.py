@@ -40,6 +40,10 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     async def start(self) -> None:
         start = Start(self._program)
         while not start.answered():
@@ -254,14 +258,19 @@ BACKLOG = KEY
 
 
 @asynccontextmanager
-async def cluster() -> AsyncIterator[Cluster]:
-    """A cluster that runs, with everything it started ended afterwards."""
+async def cluster(**homes: Path) -> AsyncIterator[Cluster]:
+    """A cluster that runs, with everything it started ended afterwards.
+
+    `homes`: where `redis` or `postgres` keeps its data, if not with the rest.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-faults-")))
         # As root, PostgreSQL runs as another account: it must be able to get there.
         folder.chmod(0o755)
-        redis = Server(stack.enter_context(servers.redis_server(folder)))
-        postgres = Server(stack.enter_context(servers.postgres_server(folder)))
+        redis = Server(stack.enter_context(servers.redis_server(homes.get("redis", folder))))
+        postgres = Server(
+            stack.enter_context(servers.postgres_server(homes.get("postgres", folder)))
+        )
         made = Cluster(redis, postgres, folder)
         try:
             await made.start()

@@ -55,7 +55,9 @@ async def test_what_a_dead_ingress_had_taken_and_nobody_applied_is_told_to_the_l
             await _is_reported_and_repaired(made, before)
         finally:
             await made.stop(worker)
-        report.figures["wiped_with_entries_nobody_applied_lost_and_reported"] = f"{LOST} / {LOST}"
+        report.figures["ingress dead and Redis wiped: envelopes lost / reported"] = (
+            f"{LOST} / {LOST}"
+        )
 
 
 async def _is_reported_and_repaired(made: Cluster, before: float) -> None:

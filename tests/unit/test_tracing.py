@@ -32,7 +32,9 @@ def test_who_is_not_sampled_is_not_traced_further():
     exporter = InMemorySpanExporter()
     with tracing.sent_to(SimpleSpanProcessor(exporter), "test"):
         with tracing.joined("left out", [UNSAMPLED]):
-            assert not tracing.here().endswith("01")
+            assert tracing.here() == UNSAMPLED
+            with tracing.span("left out, too"):
+                assert tracing.here().endswith("-00")
         with tracing.joined("kept", [UNSAMPLED, SAMPLED]):
             pass
         with tracing.joined("of nobody known", ["", "nonsense"]):
