@@ -9,6 +9,8 @@ from ingress.cli.which import AllPages, MaybePage
 from shared.store import coverage, runs
 from shared.store.database import Database
 
+_NAMES = ("page_id", "participant_id", "mid")
+
 
 async def verify(
     page: MaybePage = None,
@@ -23,6 +25,8 @@ async def verify(
 ) -> int:
     """Compare a Page with Facebook and name what is missing here; exit 1 where something is.
 
+    What is only here is named as well, and no fault: it may have been taken back, or hidden.
+
     For example:
 
         pagewire verify --all --deep
@@ -36,15 +40,26 @@ async def verify(
         missing = {
             run.id: await coverage.findings(database, run.id, open_only=True) for _, run in ended
         }
+        unlisted = {run.id: await coverage.unlisted(database, run.id) for _, run in ended}
     if as_json:
         show.json(
-            [{**following.told(name, run), "missing": missing[run.id]} for name, run in ended]
+            [
+                {
+                    **following.told(name, run),
+                    "missing": missing[run.id],
+                    "unlisted": [dict(zip(_NAMES, one, strict=True)) for one in unlisted[run.id]],
+                }
+                for name, run in ended
+            ]
         )
     else:
         show.table((_row(name, run) for name, run in ended), empty="There is no active Page.")
         for found in missing.values():
             for one in found:
                 print(f"missing: page {one.page_id}, thread {one.thread_id}, {_what(one.mid)}")
+        for extra in unlisted.values():
+            for page_id, person, mid in extra:
+                print(f"only here: page {page_id}, person {person}, {_what(mid)}")
     incomplete = any(run.status != "complete" for _, run in ended) or any(missing.values())
     return FAILED if incomplete else OK
 
@@ -56,6 +71,8 @@ async def _ask(database: Database, page: str | None, options: dict[str, bool]) -
     priority = Priority.HISTORY if options["deep"] else Priority.PEOPLE
     asked: Named = []
     for one in await which.meant(database, page):
+        if options["deep"] and await coverage.has_open_history(database, one.entry_ids):
+            show.note(f"The history of {one.name} is still being fetched: its rest is missing yet.")
         run, _ = await runs.request(
             database, one.facebook_page_id, "verify", priority=priority, options=options
         )

@@ -47,7 +47,8 @@ def progress(
 
 
 def _total(run: Run, expected: Mapping[UUID, int]) -> int | None:
-    if run.status in ENDED:
+    rests = run.status == "interrupted" and run.resume_at is None
+    if run.status in ENDED or rests:
         return run.counts.total
     total = expected.get(run.id)
     # Where there is more than was stored, nobody knows how much more.

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from deploy.simulator.config import Config
 from deploy.simulator.faults import Fault
+from shared import metrics
 from shared.facebook.limits import Priority
 from shared.facebook.requests import WANTED_FIELDS
 from shared.store import coverage, runs
@@ -107,6 +108,20 @@ async def test_what_is_due_is_asked_for_once_and_as_one_batch(desk):
         await due(it)
         await due(it)
         assert await it.value("select count(*) from sync_runs where mode = 'incremental'") == 3
+
+
+async def test_a_metric_tells_when_each_page_was_proven_complete_and_how_closely(desk):
+    async with desk(Config(pages=2, conversations=1, messages=1)) as it:
+        proven, never = it.sim.truth.pages
+        await it.sync(proven)
+        await it.sync(proven, "verify", options={"deep": True})
+        await due(it)
+        at = await it.value("select max(proven_at) from facebook_pages")
+        told = {
+            (sample.labels["page"], sample.labels["level"]): sample.value
+            for sample in metrics.page_proven.collect()[0].samples
+        }
+        assert told == {(proven, "deep"): at.timestamp(), (never, ""): 0}
 
 
 async def test_runs_nobody_holds_are_found_and_those_that_rest_are_left_alone(desk):

@@ -51,7 +51,7 @@ async def door(world: World, database: str) -> AsyncIterator[Door]:
 
 
 async def look(world: World) -> int:
-    await Losses(world.database, world.stream, world.inbox).look(patience=0)
+    await Losses(world.database, [world.stream], world.inbox).look(patience=0)
     return await losses.lost(world.database)
 
 
@@ -95,18 +95,19 @@ async def test_what_tells_nothing_new_is_noted_too(world: World, door: Door) -> 
 async def test_an_entry_of_many_items_is_noted_with_its_last(
     world: World, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.ingest.MAX_ITEMS", 3)
+    monkeypatch.setattr("worker.ingest.PORTION_ITEMS", 3)
     await door.sends(*some(0, 2))
     await door.sends(body(*(message(str(number)) for number in range(2, 10))))
     await door.sends(*some(10, 1))
-    write, noted = writing.Writer.write, []
+    commit, noted = writing.Writer.commit, []
 
-    async def watched(self: writing.Writer, told: list, **how: object) -> None:
-        await write(self, told, **how)
+    async def watched(self: writing.Writer, told: list, **how: object) -> writing.Written:
+        written = await commit(self, told, **how)
         ((rows,),) = await world.rows("select count(*) from messages")
         noted.append((rows, await applied(world)))
+        return written
 
-    monkeypatch.setattr(writing.Writer, "write", watched)
+    monkeypatch.setattr(writing.Writer, "commit", watched)
     await world.ingest().drain()
     assert noted == [(3, "{[0,2)}"), (6, "{[0,2)}"), (9, "{[0,2)}"), (11, "{[0,4)}")]
 

@@ -12,10 +12,10 @@ NOW = datetime(2025, 11, 24, 12, tzinfo=UTC)
 BEGAN = NOW - timedelta(seconds=60)
 
 
-def run(status: str = "running", done: int = 0) -> Run:
+def run(status: str = "running", done: int = 0, resume_at: datetime | None = None) -> Run:
     return Run(
         id=uuid4(), page_id="1001", mode="full", status=status, priority=0, since=None, options={},
-        requested_at=BEGAN, started_at=BEGAN, finished_at=None, resume_at=None,
+        requested_at=BEGAN, started_at=BEGAN, finished_at=None, resume_at=resume_at,
         counts=Counts(total=done), error_code=None, error=None,
     )  # fmt: skip
 
@@ -59,6 +59,11 @@ def test_one_run_of_unknown_length_makes_the_whole_unknown() -> None:
     assert told((run(done=10), 40), (run(done=5), None)).total is None
 
 
-@pytest.mark.parametrize("status", ["queued", "interrupted"])
-def test_a_run_that_does_not_run_promises_no_end(status: str) -> None:
-    assert told((run(status, done=10), 40)) == Progress(done=10, total=40, left=None)
+def test_a_run_that_rests_until_a_person_acts_holds_up_no_forecast() -> None:
+    found = told((run(done=10), 40), (run("interrupted", done=3), None))
+    assert (found.total, found.left) == (43, timedelta(seconds=60 * 30 / 13))
+
+
+@pytest.mark.parametrize("waits", [run("queued", 10), run("interrupted", 10, resume_at=NOW)])
+def test_a_run_that_does_not_run_promises_no_end(waits: Run) -> None:
+    assert told((waits, 40)) == Progress(done=10, total=40, left=None)
