@@ -60,6 +60,8 @@ async def world(environ: dict[str, str], rhythm: Rhythm) -> AsyncIterator[World]
         TestServer(app) as server,
         aiohttp.ClientSession(server.make_url("/"), cookie_jar=jar) as http,
     ):
-        yield World(server, api, http, store, Effects(workers_cache), made)
+        world = World(server, api, http, store, Effects(workers_cache), made)
+        await world.until(world.follows)
+        yield world
     await workers_cache.aclose()
     await store.close()
