@@ -52,6 +52,11 @@ backlog_age = Gauge(
 backlog_resent = Counter(
     "pagewire_backlog_resent", "Entries sent again to a Redis that came back as another"
 )
+backlog_lost = Gauge(
+    "pagewire_backlog_lost_envelopes",
+    "Acknowledged envelopes that were never applied and are nowhere any more",
+    multiprocess_mode="livemax",
+)
 durability_level = Gauge(
     "pagewire_durability_level",
     "What an acknowledged webhook in Redis survives: 3 power loss, 2 most of it, 1 a crash, 0 none",
@@ -113,6 +118,11 @@ graph_answers = Counter(
 sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"])
 pages_unproven = Gauge(
     "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago"
+)
+page_proven = Gauge(
+    "pagewire_page_proven_timestamp_seconds",
+    "As of when a Page was last proven complete, at the newest messages or deep; 0 is never",
+    ["page", "level"],
 )
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
 pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")

@@ -53,6 +53,7 @@ from worker.erase import Erasures
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
+from worker.losses import Losses
 from worker.numbers import Numbers
 from worker.replay import Replays
 from worker.slot import Slot
@@ -143,7 +144,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         )
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
-        letters = Letters(database, Inbox(pool, patience=5.0), asked)
+        inbox = Inbox(pool, patience=5.0)
+        letters = Letters(database, inbox, asked)
         erasures = Erasures(database, cache)
 
         async def sweep() -> None:
@@ -154,6 +156,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             await keep_partitions(database, settings.raw_retention)
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
+            await stream.forget_gone()
 
         async def merge_words() -> None:
             await reading.merge_new_words(database)
@@ -177,6 +180,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         crons = {
             "ingest": sweep,
             "trim": stream.trim,
+            "losses": Losses(database, stream, inbox).look,
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,

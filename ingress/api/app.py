@@ -77,7 +77,7 @@ class Api:
         self.callers = Callers(self.database, directory)
         self.streams = Streams(self.callers, deps.rhythm)
         sums = Sums(self.database)
-        jobs = Jobs(self.database, directory, sums, self.streams)
+        jobs = Jobs(self.database, self.streams)
         asked = Queue(queue.connect(self._redis.connection_pool))
         self.ops = Ops(
             self.database, self._redis, self.cache, directory, jobs, asked, self._hub, self.streams

@@ -34,7 +34,9 @@ PENDING_BYTES = 256 << 10
 
 _RESET = event("reset", b"{}")
 _TURN = 25  # clients served without a breath
-_BREATH = 0.001  # seconds in which acknowledgements go first: with 500 clients they would wait 20 ms
+_BREATH = (
+    0.001  # seconds in which acknowledgements go first: with 500 clients they would wait 20 ms
+)
 
 
 Form: TypeAlias = Callable[[FeedChange, str], bytes]

@@ -45,7 +45,9 @@ class Budget(Told):
 class Progress(Told):
     """How far a sync has come: `synced` conversations were gone through, of about `total`.
 
-    `total` is known of full syncs that were done before, and once a sync has ended.
+    `total` and `etaSeconds` are null where nobody knows: Facebook does not say how long a listing
+    is. They are known of full syncs and verifications of a Page that was synced whole before, of
+    histories, labels and names, and `total` of what has ended.
     """
 
     synced: int

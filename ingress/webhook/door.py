@@ -18,6 +18,7 @@ from ingress.webhook.ledger import Ledger
 from ingress.webhook.presence import Presence
 from ingress.webhook.receive import Receiver
 from ingress.webhook.watch import StreamWatch
+from ingress.webhook.will import Will
 from shared import metrics
 from shared.backlog.durability import SAFEST
 from shared.backlog.inbox import Inbox
@@ -59,10 +60,13 @@ class Door:
     """The webhook's part of an ingress process: open it, mount it, run it, close it."""
 
     def __init__(self, settings: Settings, ingress: str, stream: Stream, pool: Pool) -> None:
-        boot, ledger = secrets.token_hex(8), Ledger()
+        boot = secrets.token_hex(8)
+        will = Will(ingress, boot, deployment=settings.database_url.reveal())
+        ledger = Ledger(ingress, boot, will.write)
         inbox = Inbox(pool, patience=POSTGRES_SECONDS)
-        self._settings, self._stream, self._pool = settings, stream, pool
-        self._presence = Presence(Witness(pool, ingress, boot, patience=POSTGRES_SECONDS), ledger)
+        self._settings, self._stream, self._pool, self._will = settings, stream, pool, will
+        witness = Witness(pool, ingress, boot, patience=POSTGRES_SECONDS)
+        self._presence = Presence(witness, ledger, will)
         self._watch = StreamWatch(stream, self._presence.suspect, time.time_ns() // 1_000_000)
         self._in_postgres = Keeper("postgres", inbox.append, inbox.ping, POSTGRES_SECONDS)
         self._keepers = [self._in_postgres]
@@ -72,7 +76,7 @@ class Door:
 
         def lane(keepers: list[Keeper]) -> GroupCommit:
             every = settings.ingress_log == "both"
-            return GroupCommit(ingress, boot, ledger, keepers, every=every)
+            return GroupCommit(ledger, keepers, every=every)
 
         self._intake = Intake(small=lane(self._keepers), large=lane(self._keepers[::-1]))
 
@@ -125,11 +129,12 @@ class Door:
     async def close(self) -> None:
         """Store what still waits, say goodbye, let go of the stores."""
         await self._intake.flush()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._beat(), GOODBYE_SECONDS)
+        with suppress(TimeoutError, Unavailable):
+            await asyncio.wait_for(self._presence.leave(), GOODBYE_SECONDS)
         await self._let_go()
 
     async def _let_go(self) -> None:
+        self._will.close()
         await self._stream.aclose()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._pool.close(), GOODBYE_SECONDS)

@@ -34,12 +34,8 @@ class GroupCommit:
     The entry under way is the only batching window there is, so there is no timer to tune.
     """
 
-    def __init__(
-        self, ingress: str, boot: str, ledger: Ledger, keepers: Sequence[Keeper], *, every: bool
-    ) -> None:
+    def __init__(self, ledger: Ledger, keepers: Sequence[Keeper], *, every: bool) -> None:
         """`keepers` in order of preference; with `every`, all of them are to have each entry."""
-        self._ingress = ingress
-        self._boot = boot
         self._ledger = ledger
         self._keepers = keepers
         self._every = every
@@ -68,9 +64,8 @@ class GroupCommit:
         while self._pending:
             batch = self._take()
             first = self._ledger.number(len(batch))
-            packed = pack(
-                Origin(self._ingress, self._boot, first), [pending.envelope for pending in batch]
-            )
+            origin = Origin(self._ledger.ingress, self._ledger.boot, first)
+            packed = pack(origin, [pending.envelope for pending in batch])
             durable = await self._keep(packed, batch[0].arrived + BUDGET)
             self._ledger.settle(first, len(batch), acked=durable)
             for pending in batch:

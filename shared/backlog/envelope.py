@@ -5,10 +5,10 @@ Whoever can write to Redis can write an entry, so reading one trusts nothing.
 """
 
 import hashlib
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.errors import Unreadable
 
@@ -49,11 +49,14 @@ class Entry(Struct, frozen=True, kw_only=True):
     unreadable: bytes | None = None
 
 
+_Name: TypeAlias = Annotated[str, Meta(max_length=300, pattern=r"^[^\x00]*\Z")]
+
+
 class _Packed(Struct, frozen=True, array_like=True):
     version: Literal[1]
-    ingress: str
-    boot: str
-    first_sequence: int
+    ingress: _Name
+    boot: _Name
+    first_sequence: Annotated[int, Meta(ge=0, lt=1 << 62)]
     envelopes: list[Envelope]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import time
 from collections import Counter
@@ -17,18 +16,21 @@ from hypothesis import strategies as st
 from shared.events import Item, Rejected
 from shared.facebook import webhook
 from tests.faults.cluster import Cluster, cluster
+from tests.faults.length import MINUTES, scaled
 from tests.faults.report import Report
 from tests.stack import sign
 from worker import merge
 
-LONG = bool(float(os.environ.get("FAULTS_MINUTES") or 0))
-HTTP_CASES = 20_000 if LONG else 600
-JSON_EXAMPLES = 30_000 if LONG else 300
-SLOW_SOCKETS = 2_000 if LONG else 300
-NORMAL_LOAD = 300 if LONG else 100  # requests before and during
+HTTP_CASES = scaled(30_000, 600)
+JSON_EXAMPLES = scaled(60_000, 300)
+SLOW_SOCKETS = 2_000 if MINUTES else 300
+NORMAL_LOAD = 300 if MINUTES else 100  # requests before and during
 
-NOISE = 0.0 if LONG else 0.05
+NOISE = 0.0 if MINUTES else 0.05
 """Seconds; a short look has too few requests to tell a p99 well on a machine that does more."""
+
+STALL = 0.1 if MINUTES else 1.0
+"""Seconds that no other client waits while we do our worst."""
 
 NOW_MS = 1_764_000_000_000
 
@@ -83,15 +85,25 @@ def request(dice: random.Random) -> bytes:
 async def test_no_request_is_answered_5xx_or_holds_up_another(
     made: Cluster, report: Report
 ) -> None:
+    """A stall shows in each of three looks; what else the machine does, hardly."""
     dice, answers = random.Random(report.seed), Counter()
-    numbers, slowest, done = iter(range(HTTP_CASES)), 0.0, False
+    slowest = sorted([await _fuzz(made, dice, answers) for _ in range(3)])[1]
+    assert made.ingress.running
+    assert not [status for status in answers if 500 <= status < 600]
+    assert slowest < STALL
+    report.count("HTTP requests made by fuzz", sum(answers.values()))
+    report.figures["slowest other request meanwhile, ms (median of 3 looks)"] = round(
+        1000 * slowest
+    )
+
+
+async def _fuzz(made: Cluster, dice: random.Random, answers: Counter) -> float:
+    """Send a third of the cases; return how long the slowest other request took."""
+    cases, slowest, done = iter(range(HTTP_CASES // 3)), 0.0, False
 
     async def fuzz() -> None:
-        for _ in numbers:
-            sent = request(dice)
-            status = await answered(made, sent)
-            answers[status] += 1
-            assert not 500 <= status < 600, sent
+        for _ in cases:
+            answers[await answered(made, request(dice))] += 1
 
     async def others() -> None:
         nonlocal slowest
@@ -105,9 +117,7 @@ async def test_no_request_is_answered_5xx_or_holds_up_another(
     await asyncio.gather(*(fuzz() for _ in range(16)))
     done = True
     await watching
-    assert made.ingress.running
-    report.figures["http_requests_fuzzed"] = sum(answers.values())
-    report.figures["slowest_other_request_meanwhile_ms"] = round(1000 * slowest)
+    return slowest
 
 
 async def answered(made: Cluster, sent: bytes) -> int:
@@ -229,7 +239,7 @@ def _every_json_is_answered_for(told: object, dice: random.Random, turned: bool)
 
 async def test_every_json_is_parsed_reduced_or_kept(report: Report) -> None:
     _every_json_is_answered_for()
-    report.figures["json_bodies_fuzzed"] = JSON_EXAMPLES
+    report.count("JSON bodies made by fuzz", JSON_EXAMPLES)
 
 
 # --- slowness ---------------------------------------------------------------------------------
@@ -243,8 +253,9 @@ async def test_slow_sockets_do_not_slow_the_others_down(made: Cluster, report: R
         async with slow_sockets(made, SLOW_SOCKETS):
             beside.append(await p99(made))
     before, during = sorted(alone)[1], sorted(beside)[1]
-    report.figures["p99_alone_ms"] = round(1000 * before, 1)
-    report.figures[f"p99_beside_{SLOW_SOCKETS}_slow_sockets_ms"] = round(1000 * during, 1)
+    report.figures[f"ack p99 alone / beside {SLOW_SOCKETS:,} slow sockets, ms"] = (
+        f"{1000 * before:.1f} / {1000 * during:.1f}"
+    )
     assert during <= max(before * 1.2, before + 0.005) + NOISE
 
 

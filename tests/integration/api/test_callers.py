@@ -128,7 +128,7 @@ async def test_a_browser_signs_in_changes_things_from_its_own_page_and_signs_out
     world: World,
 ) -> None:
     await world.happen(message(1))
-    origin = {"Origin": str(world.server.make_url("/")).rstrip("/")}
+    origin = {"Origin": world.url}
     signed = await world.ask("POST", "/api/session", "", json={"key": world.keys["acme"]})
     assert signed.status == 204
     cookie = signed.headers["Set-Cookie"]

@@ -25,7 +25,7 @@ async def test_every_operation_answers_as_described_whatever_it_is_sent(
     await world.happen(message(1), message(2, direction="out", source="echo"))
     judged = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run"),
-        str(world.server.make_url("/api/openapi.json")),
+        f"{world.url}/api/openapi.json",
         f"--header=Authorization: Bearer {world.keys['admin']}",
         *("--checks=all", "--generation-deterministic"),
         f"--max-examples={EXAMPLES}",

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
 from ingress.api import Api
+from ingress.listen import Listener
 from shared import events
 from shared.events import Event
 from shared.store.applying import apply
@@ -32,7 +32,8 @@ class Reply(Struct, frozen=True):
 class World(Struct):
     """An API on a port of its own, and hands to do with it what people and workers do."""
 
-    server: TestServer
+    server: Listener
+    url: str
     api: Api
     http: aiohttp.ClientSession
     database: Database
