@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from redis.asyncio import ConnectionPool
 
+from shared import tracing
 from shared.errors import Unreadable
 
 NOW = "pagewire:now"
@@ -153,7 +154,9 @@ def decode(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         sent = _Sent(name=SetAside.name, kwargs={}, queued_ms=time.time_ns() // 1_000_000)
         args = [SetAside(error=str(error), sent=raw)]
-    return {"f": sent.name, "a": args, "k": {}, "t": sent.tries, "et": sent.queued_ms}
+    place = sent.kwargs.get(tracing.CARRIER)
+    carried = {tracing.CARRIER: place} if isinstance(place, str) else {}
+    return {"f": sent.name, "a": args, "k": carried, "t": sent.tries, "et": sent.queued_ms}
 
 
 def decode_again(name: str, sent: bytes) -> Job:
@@ -173,13 +176,16 @@ def decode_again(name: str, sent: bytes) -> Job:
 
 def connect(pool: ConnectionPool) -> ArqRedis:
     """Return arq's client over a pool that has timeouts; jobs travel as MessagePack."""
-    return ArqRedis(
+    arq = ArqRedis(
         connection_pool=pool,
         job_serializer=encode,
         job_deserializer=decode,
         default_queue_name=LATER,
         expires_extra_ms=int(EXPIRES.total_seconds() * 1000),
     )
+    # A pool that is given is otherwise left open by aclose().
+    arq.auto_close_connection_pool = True
+    return arq
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -203,8 +209,9 @@ class Queue:
         lose a wake-up so. Doing the same twice is harmless instead.
         """
         job_id = f"{queue}:{job.name}:{uuid4().hex}"
+        arguments = {**asdict(job), **tracing.carried()}
         await self._redis.enqueue_job(
-            job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **asdict(job)
+            job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **arguments
         )
         return job_id
 

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import astuple, replace
 
+from shared import tracing
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
@@ -57,19 +58,22 @@ class Portion(Struct):
     """Items in the order they came, on their way from hand to hand.
 
     `whole` are the entries of which these are the last items. `again` says that some may have been
-    written before without anybody being told; `written` is what writing them did.
+    written before without anybody being told; `written` is what writing them did. `places` are
+    where they come from in traces.
     """
 
     told: list[Told] = field(default_factory=list)
     whole: list[Entry] = field(default_factory=list)
     again: bool = False
     written: Written = field(default_factory=Written)
+    places: list[tracing.Place] = field(default_factory=list)
 
     def join(self, later: "Portion") -> None:
         self.told += later.told
         self.whole += later.whole
         self.again |= later.again
         self.written.join(later.written)
+        self.places += later.places
 
 
 _Belt: TypeAlias = "asyncio.Queue[Portion | None]"
@@ -126,7 +130,7 @@ class Ingest:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
         for portion in self._portions(entries):
             await self._store(portion)
-            await self._writer.tell(portion.written, portion.told)
+            await self._announce(portion)
             await self._forget(portion.whole)
         await self._ingest_suspects(entries)
 
@@ -160,10 +164,12 @@ class Ingest:
         for entry in entries:
             if entry.deliveries > SUSPECT_AFTER:
                 continue
+            place = entry.origin.place if entry.origin else ""
+            portion.places.append(place)
             for one in _read(entry):
                 if len(portion.told) == PORTION_ITEMS:
                     yield portion
-                    portion = Portion()
+                    portion = Portion(places=[place])
                 portion.told.append(one)
                 portion.again |= entry.deliveries > 1
             portion.whole.append(entry)
@@ -192,12 +198,14 @@ class Ingest:
     async def _store(self, portion: Portion) -> None:
         """Commit a portion; of two transactions at once, each has conversations of its own."""
         told = portion.told
-        if len(told) > MAX_ITEMS:
-            lanes = _by_conversation(told)
-            await together([asyncio.create_task(self._commit_lane(one, portion)) for one in lanes])
-            told = []
-        # An entry is applied with the last of its items, or after both lanes.
-        await self._commit(told, portion, _spans(portion.whole))
+        with tracing.joined("ingest", portion.places):
+            portion.places = [tracing.here()]
+            if len(told) > MAX_ITEMS:
+                lanes = [self._commit_lane(lane, portion) for lane in _by_conversation(told)]
+                await together([asyncio.create_task(lane) for lane in lanes])
+                told = []
+            # An entry is applied with the last of its items, or after both lanes.
+            await self._commit(told, portion, _spans(portion.whole))
 
     async def _commit_lane(self, told: list[Told], portion: Portion) -> None:
         for begin in range(0, len(told), MAX_ITEMS):
@@ -219,9 +227,13 @@ class Ingest:
 
     async def _tell(self, written: _Belt, told: _Belt) -> None:
         while portion := await _take(written):
-            await self._writer.tell(portion.written, portion.told)
+            await self._announce(portion)
             await told.put(Portion(whole=portion.whole))
         await told.put(None)
+
+    async def _announce(self, portion: Portion) -> None:
+        with tracing.joined("announce", portion.places):
+            await self._writer.tell(portion.written, portion.told)
 
     async def _forget_told(self, told: _Belt) -> None:
         while portion := await _take(told):
@@ -271,7 +283,7 @@ def _spans(entries: list[Entry]) -> list[SpanRow]:
     for entry in entries:
         if entry.origin is None or not entry.envelopes:
             continue
-        ingress, boot, first = astuple(entry.origin)
+        ingress, boot, first, _ = astuple(entry.origin)
         past = first + len(entry.envelopes)
         last = spans[-1] if spans else None
         if last and (last.ingress, last.boot, last.past) == (ingress, boot, first):

@@ -6,7 +6,7 @@ import pytest
 
 from ingress.webhook import intake
 from ingress.webhook.intake import GroupCommit, Intake
-from ingress.webhook.keeper import Keeper
+from ingress.webhook.keeper import Keeper, Turns
 from ingress.webhook.ledger import Ledger
 from shared.backlog.envelope import Envelope, unpack
 from shared.errors import Unavailable
@@ -293,3 +293,26 @@ async def test_a_flush_at_the_end_keeps_what_still_waits() -> None:
     answer = door.put("webhook", b"last")
     await door.flush()
     assert await answer is True
+
+
+async def test_several_take_turns_and_nobody_waits_for_one_that_is_away() -> None:
+    first, second, spare = places = [Place("first"), Place("second"), Place("spare")]
+    await well(*places)
+    turns = Turns([first.keeper, second.keeper])
+    ledger = Ledger("door", "boot", lambda *_: None)
+    commit = GroupCommit(ledger, [turns, spare.keeper], every=False)
+
+    async def store(*bodies: bytes) -> None:
+        for body in bodies:
+            answer = commit.put(envelope(body))
+            await commit.flush()
+            assert await answer
+
+    await store(b"1", b"2", b"3", b"4")
+    assert [first.bodies(), second.bodies()] == [[[b"1"], [b"3"]], [[b"2"], [b"4"]]]
+    first.fails = Unavailable("gone")
+    await store(b"5", b"6", b"7")
+    assert second.bodies()[2:] == [[b"5"], [b"6"], [b"7"]]
+    second.fails = Unavailable("gone, too")
+    await store(b"8")
+    assert spare.bodies() == [[b"8"]]
