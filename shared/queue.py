@@ -188,6 +188,14 @@ def connect(pool: ConnectionPool) -> ArqRedis:
     return arq
 
 
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A queue's jobs: `due` since `oldest` (seconds), `deferred` until later."""
+
+    due: int
+    deferred: int
+    oldest: float | None
+
+
 class Queue:
     """Where jobs are put."""
 
@@ -218,3 +226,14 @@ class Queue:
         await self.put(waiting, after=timedelta(seconds=5))
         if sync:
             await self.put(SyncPage(page=page), queue=NOW)
+
+    async def waiting(self, queue: str) -> Waiting:
+        """Return what waits in a queue; one that runs waits there until it has ended."""
+        now_ms = time.time() * 1000
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcount(queue, "-inf", now_ms)
+            pipe.zcard(queue)
+            pipe.zrange(queue, 0, 0, withscores=True)
+            due, everything, first = await pipe.execute()
+        oldest = (now_ms - first[0][1]) / 1000 if due and first else None
+        return Waiting(due=due, deferred=everything - due, oldest=oldest)
