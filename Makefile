@@ -68,6 +68,10 @@ bench: $(VENV)/.tests .venv-bench/.ready ## Measure Pagewire beside its peers an
 bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for the ratios only
 	@$(BIN)/python -m tests.bench --short
 
+.PHONY: bench-sync
+bench-sync: $(VENV)/.tests ## Measure what syncs promise, in two minutes
+	@$(BIN)/python -m tests.bench.sync
+
 .PHONY: bench-reading
 bench-reading: $(VENV)/.tests ## Measure what readers get, live and cached, in six minutes
 	@$(BIN)/python -m tests.bench.reading
