@@ -52,7 +52,7 @@ servers:
 	  $(call apt-install,nginx-light openssl pgbouncer prometheus systemd)
 
 .PHONY: faults
-faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
+faults: $(VENV)/.fuzzes ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
 	@FAULTS_MINUTES=$${FAULTS_MINUTES:-55} FAULTS_SEED=$(SEED) \
 	  $(BIN)/pytest --quiet --exitfirst --capture=no --timeout=4000 tests/faults
 
@@ -132,6 +132,11 @@ $(VENV)/.runs: requirements.txt requirements-embedded.txt pyproject.toml | $(BIN
 $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	@echo 'Installing what its tests need'
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# A fuzzer that has no wheel for every machine; without it Hypothesis alone makes the JSON.
+$(VENV)/.fuzzes: $(VENV)/.tests
+	@$(PIP) install --only-binary=:all: atheris==3.0.0 || echo 'No atheris for this machine.'
 	@touch $@
 
 # An environment of its own: these tools bring libraries the product must not see.

@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from redis.asyncio import ConnectionPool
 
 from shared import tracing
-from shared.errors import Unreadable
+from shared.errors import Unavailable, Unreadable
 
 NOW = "pagewire:now"
 """What people wait for: few short jobs, looked for ten times a second."""
@@ -206,13 +206,16 @@ class Queue:
         """Queue a job and return its id.
 
         Ids are never reused: arq ignores a job whose id is known, also while it runs, and would
-        lose a wake-up so. Doing the same twice is harmless instead.
+        lose a wake-up so. Doing the same twice is harmless instead. Raises Unavailable where arq
+        says that the id is known: it says so too when its connection ends before the job is taken.
         """
         job_id = f"{queue}:{job.name}:{uuid4().hex}"
         arguments = {**asdict(job), **tracing.carried()}
-        await self._redis.enqueue_job(
+        queued = await self._redis.enqueue_job(
             job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **arguments
         )
+        if queued is None:
+            raise Unavailable("Redis ended the connection before it took the job.")
         return job_id
 
     async def welcome(self, page: str, *, sync: bool) -> None:

@@ -46,7 +46,9 @@ class Installation:
     async def ask(self, method: str, path: str, **given: Any) -> Any:
         async with self.http.request(method, self.api + path, **given) as answer:
             text = await answer.text()
-            assert answer.status < 300, f"{method} {path}: {answer.status} {text}"
+            log = next(one.log for one in self.processes if one.name == "api")
+            said = "\n".join(log.read_text().splitlines()[-3:])
+            assert answer.status < 300, f"{method} {path}: {answer.status} {text}\n{said}"
             return json.loads(text) if text else None
 
     async def post(self, body: bytes) -> int:

@@ -23,7 +23,7 @@ from tests.faults.nemesis import (
 from tests.faults.report import Report
 
 LANES, BODIES_A_SECOND = 6, 32.0
-SHARE = 0.75
+SHARE = 0.7
 """The part of a long run that is for this test; the others take the rest."""
 
 LONG_ROUND = 240.0  # seconds
