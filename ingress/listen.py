@@ -7,6 +7,7 @@ traceback for each.
 
 import asyncio
 import itertools
+import json
 import os
 import resource
 import secrets
@@ -48,7 +49,7 @@ class _Connection(web.RequestHandler):
         if status >= 500:
             answer = super().handle_error(request, status, exc, message)
         else:
-            answer = web.Response(status=status, text=HTTPStatus(status).phrase)
+            answer = _malformed(status)
             answer.force_close()
         answer.headers["Server"] = _SERVER
         return answer
@@ -157,6 +158,15 @@ class Listener:
         if self._draining:
             headers["Connection"] = "close"
             response.force_close()
+
+
+def _malformed(status: int) -> web.Response:
+    """Answer with a problem document (RFC 9457), as everything else under `/api/` does."""
+    title = HTTPStatus(status).phrase
+    detail = "This is no HTTP request that can be read, or its line or a header is too long."
+    problem = {"title": title, "status": status, "detail": detail, "error": detail}
+    body = json.dumps({"type": "about:blank", **problem})
+    return web.Response(status=status, text=body, content_type="application/problem+json")
 
 
 def reserve(host: str, port: int) -> socket.socket:

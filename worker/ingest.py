@@ -1,33 +1,43 @@
 """The loop from the backlog to the tables: read, parse, write, tell, forget.
 
-A reader and two writers with a short queue between them: while writers are busy, what waits in
-the queue is written as one batch, so that batches grow with the load and nothing waits when idle.
+Four hands in a row: one reads and parses, one writes, one tells, one forgets. Each takes what the
+hand before it has done meanwhile as one batch, so that batches grow with the load and nothing waits
+when idle. Nothing overtakes on the way: of one conversation, what came first is visible first.
 Crash-only: whatever goes wrong ends the loop, its supervisor starts it again, and what was read
 but not acknowledged is read again.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from msgspec.structs import replace
+from msgspec import Struct, field
+from msgspec.structs import astuple, replace
 
+from shared import tracing
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
+from shared.store.rows import SpanRow
 from shared.tasks import together
 from worker import writing
-from worker.writing import MAX_ITEMS, Told, Writer
+from worker.writing import MAX_ITEMS, Told, Writer, Written
 
 READ_ENTRIES = 64
 READ_BYTES = 4 * 1024 * 1024
 BLOCK_MS = 500
 CLAIM_EVERY = 2.0
+FORGET_EVERY = 0.02
 
-# Two writers keep Postgres and Python busy at once; more only wait for each other.
-WRITERS = 2
+PORTION_ITEMS = 250
+BATCH_ITEMS = 2 * PORTION_ITEMS
+"""A batch that is too large for one transaction is written as two at once, which keeps Postgres
+busy while we compute; more than two would only wait for each other."""
+
+PORTIONS = 8
+"""How far a hand may be ahead of the next one."""
 
 # An entry given to so many before without an ending may be what ended them.
 SUSPECT_AFTER = 2
@@ -44,97 +54,217 @@ class Backlog(Protocol):
     async def ack(self, entries: list[Entry]) -> None: ...
 
 
+class Portion(Struct):
+    """Items in the order they came, on their way from hand to hand.
+
+    `whole` are the entries of which these are the last items. `again` says that some may have been
+    written before without anybody being told; `written` is what writing them did. `places` are
+    where they come from in traces.
+    """
+
+    told: list[Told] = field(default_factory=list)
+    whole: list[Entry] = field(default_factory=list)
+    again: bool = False
+    written: Written = field(default_factory=Written)
+    places: list[tracing.Place] = field(default_factory=list)
+
+    def join(self, later: "Portion") -> None:
+        self.told += later.told
+        self.whole += later.whole
+        self.again |= later.again
+        self.written.join(later.written)
+        self.places += later.places
+
+
+_Belt: TypeAlias = "asyncio.Queue[Portion | None]"
+"""Between two hands; None says that nothing more comes."""
+
+
 class Ingest:
     """Drains one backlog into the tables; many may run at once, here and elsewhere."""
 
     def __init__(self, backlog: Backlog, writer: Writer) -> None:
         self._backlog = backlog
         self._writer = writer
-        self._failed = False
+        self._in_hand: dict[str, Entry] = {}
+        self._running = self._failed = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set, then finish what was read; raises what went wrong."""
         # What a run that failed had read is read again at once.
         self._backlog.let_go()
-        waiting: asyncio.Queue[list[Entry] | None] = asyncio.Queue(maxsize=2)
+        self._in_hand.clear()
+        parsed: _Belt = asyncio.Queue(PORTIONS)
+        written: _Belt = asyncio.Queue(PORTIONS)
+        told: _Belt = asyncio.Queue()
         survived, self._failed = self._failed, True
         parts = [
-            asyncio.create_task(self._read(waiting, stop, survived=survived)),
-            *(asyncio.create_task(self._write(waiting)) for _ in range(WRITERS)),
+            asyncio.create_task(self._read(parsed, stop, survived=survived)),
+            asyncio.create_task(self._write(parsed, written)),
+            asyncio.create_task(self._tell(written, told)),
+            asyncio.create_task(self._forget_told(told)),
         ]
-        await together(parts)
+        self._running = True
+        try:
+            await together(parts)
+        finally:
+            self._running = False
 
     async def drain(self) -> None:
-        """Ingest what lies in the backlog now: what nobody was given, and what the dead left."""
-        while entries := await self._backlog.claim_stale() or await self._backlog.read(
-            READ_ENTRIES, READ_BYTES, 0
+        """Ingest what lies in the backlog now: what nobody was given, and what the dead left.
+
+        Where the loop runs, it has taken that already, and is not to be overtaken.
+        """
+        while not self._running and (
+            entries := await self._backlog.claim_stale()
+            or await self._backlog.read(READ_ENTRIES, READ_BYTES, 0)
         ):
             try:
                 await self.ingest(entries)
             except BaseException:
-                # What the running loop holds may be taken twice then, which changes nothing.
+                # What a loop that began meanwhile holds may be taken twice, which changes nothing.
                 self._backlog.let_go()
                 raise
 
     async def ingest(self, entries: list[Entry]) -> None:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
-        if fresh := [entry for entry in entries if entry.deliveries <= SUSPECT_AFTER]:
-            await self._ingest_together(fresh)
-        for entry in entries:
-            if entry.deliveries > SUSPECT_AFTER:
-                await self._ingest_alone(entry)
+        for portion in self._portions(entries):
+            await self._store(portion)
+            await self._announce(portion)
+            await self._forget(portion.whole)
+        await self._ingest_suspects(entries)
 
-    async def _ingest_alone(self, entry: Entry) -> None:
-        """Write item by item, so that one which ends this process too can be told from the rest."""
-        for one in _read(entry):
-            await self._backlog.hold([entry])
-            await self._writer.write_suspect(one, waiting=self._waiting([entry]))
-        await self._backlog.ack([entry])
+    # --- the first hand ---------------------------------------------------------------------------
 
-    async def _ingest_together(self, entries: list[Entry]) -> None:
-        again = any(entry.deliveries > 1 for entry in entries)
-        waiting = self._waiting(entries)
-        told: list[Told] = []
-        for entry in entries:
-            told += _read(entry)
-            while len(told) >= MAX_ITEMS:
-                await self._writer.write(told[:MAX_ITEMS], again=again, waiting=waiting)
-                del told[:MAX_ITEMS]
-        if told:
-            await self._writer.write(told, again=again, waiting=waiting)
-        await self._backlog.ack(entries)
-
-    def _waiting(self, entries: list[Entry]) -> Callable[[], Awaitable[None]]:
-        async def wait() -> None:
-            # Postgres' absence is no fault of the entries: they stay ours, and no start counts.
-            with suppress(Unavailable):
-                await self._backlog.hold(entries, forgive=True)
-
-        return wait
-
-    async def _read(
-        self, waiting: asyncio.Queue[list[Entry] | None], stop: asyncio.Event, *, survived: bool
-    ) -> None:
+    async def _read(self, parsed: _Belt, stop: asyncio.Event, *, survived: bool) -> None:
         while entries := await self._backlog.replay_pending():
             if survived:
                 # This process had them in hand and lives: they are no suspects.
                 await self._backlog.hold(entries, forgive=True)
                 entries = [replace(entry, deliveries=2) for entry in entries]
-            await waiting.put(entries)
+            await self._pass_on(entries, parsed)
         claimed = time.monotonic()
         while not stop.is_set():
             if time.monotonic() - claimed >= CLAIM_EVERY:
                 claimed = time.monotonic()
-                if stale := await self._backlog.claim_stale():
-                    await waiting.put(stale)
-            if entries := await self._backlog.read(READ_ENTRIES, READ_BYTES, BLOCK_MS):
-                await waiting.put(entries)
-        for _ in range(WRITERS):
-            await waiting.put(None)
+                await self._pass_on(await self._backlog.claim_stale(), parsed)
+            entries = await self._backlog.read(READ_ENTRIES, READ_BYTES, BLOCK_MS)
+            await self._pass_on(entries, parsed)
+        await parsed.put(None)
 
-    async def _write(self, waiting: asyncio.Queue[list[Entry] | None]) -> None:
-        while (entries := await waiting.get()) is not None:
-            await self.ingest(entries)
+    async def _pass_on(self, entries: list[Entry], parsed: _Belt) -> None:
+        for portion in self._portions(entries):
+            await parsed.put(portion)
+        await self._ingest_suspects(entries)
+
+    def _portions(self, entries: list[Entry]) -> Iterator[Portion]:
+        """Parse entries, but for suspects, in portions of at most PORTION_ITEMS."""
+        self._in_hand |= {entry.id: entry for entry in entries}
+        portion = Portion()
+        for entry in entries:
+            if entry.deliveries > SUSPECT_AFTER:
+                continue
+            place = entry.origin.place if entry.origin else ""
+            portion.places.append(place)
+            for one in _read(entry):
+                if len(portion.told) == PORTION_ITEMS:
+                    yield portion
+                    portion = Portion(places=[place])
+                portion.told.append(one)
+                portion.again |= entry.deliveries > 1
+            portion.whole.append(entry)
+        if portion.whole:
+            yield portion
+
+    async def _ingest_suspects(self, entries: list[Entry]) -> None:
+        """Write item by item, so that one which ends this process too can be told from the rest."""
+        for entry in entries:
+            if entry.deliveries > SUSPECT_AFTER:
+                for one in _read(entry):
+                    await self._backlog.hold([entry])
+                    await self._writer.write_suspect(one, waiting=self._wait)
+                spans = _spans([entry])
+                await self._writer.write([], again=False, waiting=self._wait, spans=spans)
+                await self._forget([entry])
+
+    # --- the second hand --------------------------------------------------------------------------
+
+    async def _write(self, parsed: _Belt, written: _Belt) -> None:
+        while portion := await _take(parsed):
+            await self._store(portion)
+            await written.put(portion)
+        await written.put(None)
+
+    async def _store(self, portion: Portion) -> None:
+        """Commit a portion; of two transactions at once, each has conversations of its own."""
+        told = portion.told
+        with tracing.joined("ingest", portion.places):
+            portion.places = [tracing.here()]
+            if len(told) > MAX_ITEMS:
+                lanes = [self._commit_lane(lane, portion) for lane in _by_conversation(told)]
+                await together([asyncio.create_task(lane) for lane in lanes])
+                told = []
+            # An entry is applied with the last of its items, or after both lanes.
+            await self._commit(told, portion, _spans(portion.whole))
+
+    async def _commit_lane(self, told: list[Told], portion: Portion) -> None:
+        for begin in range(0, len(told), MAX_ITEMS):
+            await self._commit(told[begin : begin + MAX_ITEMS], portion)
+
+    async def _commit(
+        self, told: list[Told], portion: Portion, spans: Sequence[SpanRow] = ()
+    ) -> None:
+        portion.written.join(
+            await self._writer.commit(told, again=portion.again, waiting=self._wait, spans=spans)
+        )
+
+    async def _wait(self) -> None:
+        # Postgres' absence is no fault of the entries: they stay ours, and no start counts.
+        with suppress(Unavailable):
+            await self._backlog.hold(list(self._in_hand.values()), forgive=True)
+
+    # --- the third and the fourth hand ------------------------------------------------------------
+
+    async def _tell(self, written: _Belt, told: _Belt) -> None:
+        while portion := await _take(written):
+            await self._announce(portion)
+            await told.put(Portion(whole=portion.whole))
+        await told.put(None)
+
+    async def _announce(self, portion: Portion) -> None:
+        with tracing.joined("announce", portion.places):
+            await self._writer.tell(portion.written, portion.told)
+
+    async def _forget_told(self, told: _Belt) -> None:
+        while portion := await _take(told):
+            await self._forget(portion.whole)
+            # An acknowledgement waits for the disk, and whoever appends meanwhile waits for it.
+            await asyncio.sleep(FORGET_EVERY)
+
+    async def _forget(self, entries: list[Entry]) -> None:
+        await self._backlog.ack(entries)
+        for entry in entries:
+            self._in_hand.pop(entry.id, None)
+
+
+async def _take(belt: _Belt) -> Portion | None:
+    """Return what lies on a belt as one portion: what is there, but no more than a batch."""
+    portion = await belt.get()
+    while portion and len(portion.told) <= BATCH_ITEMS - PORTION_ITEMS and not belt.empty():
+        later = belt.get_nowait()
+        if later is None:
+            belt.put_nowait(None)
+            break
+        portion.join(later)
+    return portion
+
+
+def _by_conversation(told: list[Told]) -> list[list[Told]]:
+    """Deal items out to two lists, those of one conversation to the same, in their order."""
+    lanes: list[list[Told]] = [[], []]
+    for one in told:
+        lanes[hash(getattr(one.what, "participant_id", None)) % 2].append(one)
+    return lanes
 
 
 def _read(entry: Entry) -> Iterator[Told]:
@@ -145,3 +275,19 @@ def _read(entry: Entry) -> Iterator[Told]:
         yield Told(time.time_ns() // 1_000_000, rejected)
     for envelope in entry.envelopes:
         yield from writing.read(envelope)
+
+
+def _spans(entries: list[Entry]) -> list[SpanRow]:
+    """Return the numbers of what entries hold, those that follow one another as one."""
+    spans: list[SpanRow] = []
+    for entry in entries:
+        if entry.origin is None or not entry.envelopes:
+            continue
+        ingress, boot, first, _ = astuple(entry.origin)
+        past = first + len(entry.envelopes)
+        last = spans[-1] if spans else None
+        if last and (last.ingress, last.boot, last.past) == (ingress, boot, first):
+            spans[-1] = replace(last, past=past)
+        else:
+            spans.append(SpanRow(ingress, boot, first, past))
+    return spans

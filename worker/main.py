@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from arq import ArqRedis, Worker
 from msgspec import Struct
 
-from shared import config, log, queue
+from shared import config, log, queue, tracing
 from shared.backlog.inbox import Inbox, InboxReader
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
@@ -47,13 +47,14 @@ from shared.store import feed, pages, reading, runs
 from shared.store.database import Database, is_transient
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
-from shared.tasks import end
+from shared.tasks import each, end
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.erase import Erasures
 from worker.ingest import Ingest
 from worker.jobs import Jobs, Work
 from worker.letters import Letters
+from worker.losses import Losses
 from worker.numbers import Numbers
 from worker.replay import Replays
 from worker.retention import Expiry, Retention
@@ -98,6 +99,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
     """Build the parts and close them again; nothing is connected before it is used."""
     database_url, redis_url = settings.database_url.reveal(), settings.redis_url.reveal()
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing.told("pagewire-worker"))
         slot = Slot("worker")
         stack.callback(slot.release)
         database = Database(
@@ -111,10 +113,12 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(cache.aclose)
         pool = await open_pool(database_url, size=2, patience=5.0)
         stack.push_async_callback(pool.close)
-        stream = Stream(connect(redis_url))
-        stack.push_async_callback(stream.aclose)
-        reader = StreamReader(redis_url, slot.name)
-        stack.push_async_callback(reader.aclose)
+        streams, readers = [], []
+        for url in settings.backlog_redis_urls:
+            streams.append(stream := Stream(connect(url.reveal())))
+            stack.push_async_callback(stream.aclose)
+            readers.append(reader := StreamReader(url.reveal(), slot.name))
+            stack.push_async_callback(reader.aclose)
         arq = queue.connect(connect(redis_url, size=20).connection_pool)
         stack.push_async_callback(arq.aclose)
         budget_redis = connect(redis_url)
@@ -131,7 +135,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         effects, retention = Effects(cache), Retention(settings.message_retention)
         writer = Writer(database, KnownPages(database), effects, retention)
         ingests = {
-            "stream": Ingest(reader, writer),
+            **{f"stream-{n}": Ingest(reader, writer) for n, reader in enumerate(readers, 1)},
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
         graph = Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second))
@@ -145,17 +149,21 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         )
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
-        letters = Letters(database, Inbox(pool, patience=5.0), asked)
+        inbox = Inbox(pool, patience=5.0)
+        letters = Letters(database, inbox, asked)
         erasures = Erasures(database, cache)
 
         async def sweep() -> None:
-            for ingest in ingests.values():
-                await ingest.drain()
+            await each(*(ingest.drain() for ingest in ingests.values()))
+
+        async def trim() -> None:
+            await each(*(stream.trim() for stream in streams))
 
         async def upkeep() -> None:
             await keep_partitions(database, retention.of_raw(settings.raw_retention))
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
+            await stream.forget_gone()
 
         async def merge_words() -> None:
             await reading.merge_new_words(database)
@@ -176,9 +184,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             Erase: erasures.erase,
             Replay: Replays(database, writer, asked).step,
         }
-        crons = {
+        crons: dict[str, Callable[[], Awaitable[object]]] = {
             "ingest": sweep,
-            "trim": stream.trim,
+            "trim": trim,
+            "losses": Losses(database, streams, inbox).look,
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,

@@ -49,7 +49,9 @@ class Replays:
             if not found:
                 _log.info("replayed", items=count, done="100%")
                 return None
-            told = [one for raw in found for one in read_items(raw.bytes, raw.received_ms)]
+            told = [
+                one for raw in found for one in read_items(raw.bytes, raw.received_ms, kept=True)
+            ]
             await self._writer.write(told, again=False, waiting=_go_on)
             after, count = found[-1].identity, count + len(found)
             # Live events come first: half of the time is theirs.

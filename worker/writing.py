@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from shared import log, metrics
+from shared import log, metrics, tracing
 from shared.backlog.envelope import Envelope, confirmation_code
 from shared.errors import Unreadable
 from shared.events import Item, Rejected, Unsend
@@ -22,7 +22,7 @@ from shared.store import dead, erasing
 from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
 from shared.store.pages import KnownPages
-from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow
+from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow, SpanRow
 from worker import merge
 from worker.effects import Effects
 from worker.retention import Retention
@@ -35,10 +35,25 @@ MAX_ITEMS = 300
 
 
 class Told(Struct, frozen=True):
-    """One parsed item, or a callback, and when the ingress received it."""
+    """One parsed item, or a callback, and when the ingress received it.
+
+    `kept`: it comes from `raw_events`, and is to be written whether or not it was before.
+    """
 
     received_ms: int
     what: Item | Rejected | PrivacyRequest
+    kept: bool = False
+
+
+class Written(Struct):
+    """What commits did, and whether some of it may have been done before with nobody told."""
+
+    applied: Applied = field(default_factory=Applied)
+    again: bool = False
+
+    def join(self, later: "Written") -> None:
+        self.applied.join(later.applied)
+        self.again |= later.again
 
 
 def read(envelope: Envelope) -> Iterable[Told]:
@@ -48,9 +63,9 @@ def read(envelope: Envelope) -> Iterable[Told]:
     return [Told(envelope.received_ms, _callback(envelope))]
 
 
-def read_items(body: bytes, received_ms: int) -> Iterable[Told]:
+def read_items(body: bytes, received_ms: int, *, kept: bool = False) -> Iterable[Told]:
     """Parse a webhook's body."""
-    return (Told(received_ms, what) for what in webhook.parse(body, received_ms))
+    return (Told(received_ms, what, kept) for what in webhook.parse(body, received_ms))
 
 
 def _callback(envelope: Envelope) -> PrivacyRequest | Rejected:
@@ -87,16 +102,31 @@ class Writer:
         again: bool,
         waiting: Callable[[], Awaitable[None]],
         within: Within | None = None,
+        spans: Sequence[SpanRow] = (),
     ) -> None:
+        """Commit items and tell what changed."""
+        written = await self.commit(told, again=again, waiting=waiting, within=within, spans=spans)
+        await self.tell(written, told)
+
+    async def commit(
+        self,
+        told: Sequence[Told],
+        *,
+        again: bool,
+        waiting: Callable[[], Awaitable[None]],
+        within: Within | None = None,
+        spans: Sequence[SpanRow] = (),
+    ) -> Written:
         """Write at most MAX_ITEMS items; raises what is neither passing trouble nor their fault.
 
         `again` says that they may have been written before without anybody being told. `waiting`
         is called before each wait for Postgres; `within` runs in every transaction it takes.
+        `spans` are the envelopes of which these are the last items.
         """
-        attempt = 0
+        attempt, written = 0, Written()
         while True:
             try:
-                applied = await self._apply(told, within)
+                applied = await self._apply(told, within, spans)
             except Exception as error:
                 if is_transient(error):
                     attempt += 1
@@ -107,13 +137,21 @@ class Writer:
                     continue
                 if not is_refusal(error):
                     raise
-                for part in _apart(told, error):
-                    await self.write(part, again=again, waiting=waiting, within=within)
-                return
+                *parts, last = _apart(told, error)
+                for part in parts:
+                    written.join(
+                        await self.commit(part, again=again, waiting=waiting, within=within)
+                    )
+                told = last
+                continue
             _observe("committed", told)
-            await self._effects.follow(applied, again=again)
-            _observe("announced", told)
-            return
+            written.join(Written(applied, again=again))
+            return written
+
+    async def tell(self, written: Written, told: Sequence[Told]) -> None:
+        """Invalidate and announce what committed items changed."""
+        await self._effects.follow(written.applied, again=written.again)
+        _observe("announced", told)
 
     async def write_suspect(self, one: Told, *, waiting: Callable[[], Awaitable[None]]) -> None:
         """Write an item that may be what killed the processes that had its entry in hand.
@@ -138,9 +176,14 @@ class Writer:
         acquit = partial(dead.acquit, ids=suspected)
         await self.write([one], again=True, waiting=waiting, within=acquit)
 
-    async def _apply(self, told: Sequence[Told], within: Within | None) -> Applied:
+    async def _apply(
+        self, told: Sequence[Told], within: Within | None, spans: Sequence[SpanRow]
+    ) -> Applied:
         started = time.perf_counter()
-        applied = await apply(self._database, await self._batch(told), within)
+        with tracing.span("commit", "client", items=len(told)):
+            batch = await self._batch(told)
+            batch.spans = list(spans)
+            applied = await apply(self._database, batch, within)
         took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))
@@ -169,7 +212,8 @@ class Writer:
             else:
                 for event in one.what.events:
                     merge.add(batch, event)
-                batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
+                if not one.kept:
+                    batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
         self._retention.leave_out(batch)
         return batch
 

@@ -14,8 +14,8 @@ grant usage on schema public
 -- what it left, and knows of no other table.
 grant insert (entry), select (received_at) on webhook_inbox to pagewire_ingress;
 grant insert (cause, ingress, from_at, until_at) on gaps to pagewire_ingress;
-grant insert (ingress, boot, started_at), select (ingress, boot, seen_at), update (seen_at, acked),
-    delete on ingress_boots to pagewire_ingress;
+grant insert (ingress, boot, started_at, seen_at, acked), select (ingress, boot, seen_at, acked),
+    update (seen_at, acked), delete on ingress_boots to pagewire_ingress;
 -- How far a data deletion is, for whoever has its code; not who asked for it.
 grant select (code, kind, status, received_at, finished_at) on privacy_requests
     to pagewire_ingress, pagewire_api;
@@ -29,7 +29,8 @@ grant select (
 grant select on
     conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, changes_forgotten, sync_runs, sync_members, sync_points, sync_findings,
-    gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations, app_users
+    sync_listed, sync_unlisted, gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations,
+    app_users
     to pagewire_api;
 grant select (received_at) on webhook_inbox to pagewire_api;
 grant insert on
@@ -44,13 +45,15 @@ grant delete on sessions, feed_consumers to pagewire_api;
 -- Removing a Page with all that is known of it.
 grant delete on
     facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
-    dead_letters, changes, sync_runs, sync_members, sync_points, sync_findings, app_users
+    dead_letters, changes, sync_runs, sync_members, sync_points, sync_findings, sync_listed,
+    sync_unlisted, app_users
     to pagewire_api;
 
 -- The workers: everything about conversations. They add and remove no Page, and know no key.
 grant select, insert, update, delete on
     conversations, messages, reactions, tags, conversation_tags, events, raw_events, dead_letters,
-    changes, sync_runs, sync_members, sync_points, sync_findings, webhook_inbox
+    changes, sync_runs, sync_members, sync_points, sync_findings, sync_listed, sync_unlisted,
+    webhook_inbox, applied_spans
     to pagewire_worker;
 grant select on facebook_pages, changes_forgotten, gaps, ingress_boots, migrations
     to pagewire_worker;
@@ -58,8 +61,11 @@ grant update (
     status, status_reason, instagram_id, last_synced_at, proven_at, proven_level
 ) on facebook_pages to pagewire_worker;
 grant update (through) on changes_forgotten to pagewire_worker;
-grant update (repaired_at) on gaps to pagewire_worker;
-grant execute on function keep_raw_partitions(timestamptz, interval), merge_new_words()
+grant update (repaired_at), insert (cause, ingress, from_at, until_at, lost) on gaps
+    to pagewire_worker;
+grant update (applied, lost, settled_at) on ingress_boots to pagewire_worker;
+grant execute on function
+    keep_raw_partitions(timestamptz, interval), merge_new_words(), runs_beside(uuid)
     to pagewire_worker;
 
 grant select, update on expiry to pagewire_worker;

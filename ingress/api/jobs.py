@@ -11,14 +11,13 @@ from aiohttp import web
 
 from ingress.api import reports
 from ingress.api.callers import Caller
-from ingress.api.directory import Directory
 from ingress.api.routes import EVENT_STREAM, endpoint
 from ingress.api.shapes import Asked, Job
-from ingress.api.streams import Streams, event
-from ingress.api.sums import Sums
+from ingress.api.streams import HEARTBEAT, Streams, event
 from shared.store import overview
 from shared.store.database import Database
 from shared.store.overview import RunOverview
+from shared.store.progress import Expected, Progress, progress
 from shared.store.reading import Pages
 
 LOOK_EVERY = 0.2
@@ -34,12 +33,9 @@ class JobPath(Asked):
 class Jobs:
     """Jobs."""
 
-    def __init__(
-        self, database: Database, directory: Directory, sums: Sums, streams: Streams
-    ) -> None:
+    def __init__(self, database: Database, streams: Streams) -> None:
         self._database = database
-        self._directory = directory
-        self._sums = sums
+        self._expected = Expected(database)
         self._streams = streams
 
     @endpoint("GET", "/jobs/{jobId}", scope="read")
@@ -55,7 +51,8 @@ class Jobs:
     ) -> web.StreamResponse:
         """Follow a job: an event `job` whenever it has changed, until it has ended."""
         job = await self.find(caller.page_ids, path.job_id)
-        return await self._streams.serve(request, _Following(self, caller.page_ids, job))
+        following = _Following(self, caller.page_ids, job, self._streams.heartbeat)
+        return await self._streams.serve(request, following)
 
     async def find(self, pages: Pages, job_id: UUID) -> Job:
         """Return a job; raises NotFound."""
@@ -63,31 +60,36 @@ class Jobs:
         if found.run.mode == "all":
             members = await overview.members(self._database, pages, job_id)
             return reports.job_of_all(
-                found, members, open_history=await self._has_open_history(members)
+                found,
+                members,
+                await self._progress(found, members),
+                open_history=await self._has_open_history(members),
             )
         return reports.job_of_one(
             found,
-            kept=await self._kept(found),
+            await self._progress(found, [found]),
             open_history=await self._has_open_history([found]),
-            now=datetime.now(UTC),
         )
 
     async def listing(
         self, pages: Pages, ids: Sequence[UUID] | None = None, limit: int = 50
     ) -> dict[UUID, Job]:
         """Return the jobs last asked for, or those of `ids`, by id and without their answers."""
-        now = datetime.now(UTC)
+        found = await overview.runs(self._database, pages, ids=ids, limit=limit)
+        await self._expected.of([one.run for one in found])
         return {
-            one.run.id: reports.job_without_answer(one, kept=await self._kept(one), now=now)
-            for one in await overview.runs(self._database, pages, ids=ids, limit=limit)
+            one.run.id: reports.job_without_answer(one, await self._progress(one, [one]))
+            for one in found
         }
 
-    async def _kept(self, found: RunOverview) -> int | None:
-        """Return how many conversations a full walk under way will find at least, if known."""
-        if found.run.mode != "full" or found.run.status != "running" or found.run.page_id is None:
-            return None
-        page = await self._directory.find(found.run.page_id, None)
-        return (await self._sums.of(*page.entry_ids)).conversations
+    async def _progress(self, job: RunOverview, parts: Sequence[RunOverview]) -> Progress:
+        runs = [one.run for one in parts]
+        return progress(
+            runs,
+            await self._expected.of(runs),
+            since=job.run.started_at,
+            now=datetime.now(UTC),
+        )
 
     async def _has_open_history(self, found: Sequence[RunOverview]) -> bool:
         complete = [one.run.page_id for one in found if one.run.status == "complete"]
@@ -107,14 +109,18 @@ class Jobs:
 class _Following:
     """A job's changes as frames."""
 
-    def __init__(self, jobs: Jobs, pages: Pages, job: Job) -> None:
+    def __init__(self, jobs: Jobs, pages: Pages, job: Job, heartbeat: float) -> None:
         self._jobs, self._pages, self._job = jobs, pages, job
+        self._heartbeat = heartbeat
         self._told: Job | None = None
 
     async def frames(self) -> bytes | None:
+        silent_until = time.monotonic() + self._heartbeat
         while self._job == self._told:
             if has_ended(self._job):
                 return None
+            if time.monotonic() >= silent_until:
+                return HEARTBEAT
             await asyncio.sleep(LOOK_EVERY)
             self._job = await self._jobs.find(self._pages, self._job.job_id)
         self._told = self._job

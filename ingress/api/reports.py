@@ -1,83 +1,65 @@
 """A sync as the API tells it: as a job, and as the answers of the system this one replaces."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 from msgspec import Raw
 
-from ingress.api.shapes import Job, PageResult, Progress, SyncAllAnswer, SyncAnswer, Totals
+from ingress.api import shapes
+from ingress.api.shapes import Job, PageResult, SyncAllAnswer, SyncAnswer, Totals
 from shared.store.overview import RunOverview
+from shared.store.progress import ENDED, Progress
 from shared.store.runs import Run
 
-_ENDED = frozenset({"complete", "failed"})
 
-
-def job_of_one(found: RunOverview, *, kept: int | None, open_history: bool, now: datetime) -> Job:
-    """Return the sync of one Page as a job, with its answer if it has ended.
-
-    `kept` is how many conversations a full walk is known to find at least.
-    """
+def job_of_one(found: RunOverview, progress: Progress, *, open_history: bool) -> Job:
+    """Return the sync of one Page as a job, with its answer if it has ended."""
     run = found.run
-    answer = _answer(run, open_history=open_history) if run.status in _ENDED else None
-    return _job(found, _progress(run, kept, now), answer)
+    answer = _answer(run, open_history=open_history) if run.status in ENDED else None
+    return _job(found, [run], progress, answer)
 
 
-def job_without_answer(found: RunOverview, *, kept: int | None, now: datetime) -> Job:
-    """Return any sync as a job among others; `kept` as in `job_of_one`."""
-    return _job(found, _progress(found.run, kept, now), None)
+def job_without_answer(found: RunOverview, progress: Progress) -> Job:
+    """Return any sync as a job among others."""
+    return _job(found, [found.run], progress, None)
 
 
-def job_of_all(found: RunOverview, members: Sequence[RunOverview], *, open_history: bool) -> Job:
+def job_of_all(
+    found: RunOverview, members: Sequence[RunOverview], progress: Progress, *, open_history: bool
+) -> Job:
     """Return the sync of many Pages as a job; `members` are those it stands for."""
     run = found.run
     answer = None
-    if run.status in _ENDED:
+    if run.status in ENDED:
         answer = _answer_of_all(run, members, open_history=open_history)
-    counts = [one.run.counts for one in members]
-    progress = Progress(
-        synced=sum(one.total for one in counts),
-        total=None,
-        inserted=sum(one.inserted for one in counts),
-        updated=sum(one.updated for one in counts),
-        calls=sum(one.calls for one in counts),
-        eta_seconds=None,
-    )
-    return _job(found, progress, answer)
+    return _job(found, [one.run for one in members], progress, answer)
 
 
-def _job(found: RunOverview, progress: Progress, answer: SyncAnswer | SyncAllAnswer | None) -> Job:
+def _job(
+    found: RunOverview,
+    runs: Sequence[Run],
+    progress: Progress,
+    answer: SyncAnswer | SyncAllAnswer | None,
+) -> Job:
     run = found.run
     return Job(
         job_id=run.id,
         state=run.status,
         mode=run.mode,
         page=found.page,
-        progress=progress,
+        progress=shapes.Progress(
+            synced=progress.done,
+            total=progress.total,
+            inserted=sum(one.counts.inserted for one in runs),
+            updated=sum(one.counts.updated for one in runs),
+            calls=sum(one.counts.calls for one in runs),
+            eta_seconds=None if progress.left is None else round(progress.left.total_seconds()),
+        ),
         started_at=run.started_at,
         finished_at=run.finished_at,
         resume_at=run.resume_at,
         error=run.error,
         result=Raw(msgspec.json.encode(answer)),
-    )
-
-
-def _progress(run: Run, kept: int | None, now: datetime) -> Progress:
-    counts = run.counts
-    total = counts.total if run.status in _ENDED else kept
-    eta = None
-    if total is not None and total <= counts.total and run.status not in _ENDED:
-        total = None  # there are more than we kept: nobody knows how many
-    elif total is not None and run.status == "running" and run.started_at and counts.total:
-        elapsed = (now - run.started_at).total_seconds()
-        eta = round(elapsed * (total - counts.total) / counts.total)
-    return Progress(
-        synced=counts.total,
-        total=total,
-        inserted=counts.inserted,
-        updated=counts.updated,
-        calls=counts.calls,
-        eta_seconds=eta,
     )
 
 

@@ -45,7 +45,9 @@ class Budget(Told):
 class Progress(Told):
     """How far a sync has come: `synced` conversations were gone through, of about `total`.
 
-    `total` is known of full syncs that were done before, and once a sync has ended.
+    `total` and `etaSeconds` are null where nobody knows: Facebook does not say how long a listing
+    is. They are known of full syncs and verifications of a Page that was synced whole before, of
+    histories, labels and names, and `total` of what has ended.
     """
 
     synced: int
@@ -271,6 +273,25 @@ class CronTask(Told):
     next_run_at: datetime
 
 
+class JobQueue(Told):
+    """One of arq's queues; `due` jobs wait for a worker or run, `deferred` ones for their time."""
+
+    name: str
+    due: int
+    deferred: int
+    oldest_seconds: float | None
+
+
+class JobKind(Told):
+    """What became of the jobs of a kind since the workers started."""
+
+    name: str
+    done: int
+    again: int
+    given_up: int
+    mean_ms: float
+
+
 class Alert(Told):
     """Something that is wrong, and what to do about it."""
 
@@ -286,6 +307,8 @@ class Overview(Told):
     strip: Strip
     workers: list[Process]
     jobs: list[Job]
+    queues: list[JobQueue]
+    kinds: list[JobKind]
     cron: list[CronTask]
     alerts: list[Alert]
 
@@ -303,5 +326,5 @@ class Arrival(Told):
     at: datetime
     page_id: str
     participant_id: str
+    conversation_id: UUID
     kind: str
-    outcome: Literal["stored"]

@@ -33,9 +33,9 @@ async def sync(
     settings = configuration.settings("database_url")
     async with postgres.connected(settings) as database:
         run, asked = await _ask(database, page, full=full)
-        await following.begin(settings, [run.id])
+        await following.begin(settings, [run])
         if wait:
-            asked = await following.followed(asked, partial(_look, database, run, asked))
+            asked = await following.followed(database, asked, partial(_look, database, run, asked))
     if as_json:
         shown = [following.told(name, one) for name, one in asked]
         show.json(shown if everything else shown[0])

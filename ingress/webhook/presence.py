@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 from ingress.webhook.ledger import Ledger
+from ingress.webhook.will import Will
 from shared import log, metrics
 from shared.backlog.witness import Gap, Witness
 
@@ -13,9 +14,10 @@ _log = log.get(__name__)
 class Presence:
     """This boot's heartbeat; gaps wait here while Postgres is away."""
 
-    def __init__(self, witness: Witness, ledger: Ledger) -> None:
+    def __init__(self, witness: Witness, ledger: Ledger, will: Will) -> None:
         self._witness = witness
         self._ledger = ledger
+        self._will = will
         self._booted = time.monotonic()
         self._arrived = False
         self._gaps: list[Gap] = []
@@ -34,7 +36,20 @@ class Presence:
             if gap:
                 metrics.gaps.labels(gap.cause).inc()
                 _log.warning("gap_before_start", from_at=gap.from_at, until_at=gap.until_at)
+            await self._inherit()
         while self._gaps:
             await self._witness.record(self._gaps[0])
             del self._gaps[0]
         await self._witness.beat(self._ledger.acked())
+
+    async def leave(self) -> None:
+        """Say goodbye; raises Unavailable, and the will tells the next boot then."""
+        await self.beat()
+        self._will.told()
+
+    async def _inherit(self) -> None:
+        """Write down for the dead what they could not."""
+        for left, path in self._will.others():
+            await self._witness.bequeath(left)
+            path.unlink(missing_ok=True)
+            _log.info("inherited", ingress=left.ingress, boot=left.boot)

@@ -32,6 +32,23 @@ this large, whichever is less. An unsent message leaves the stream with them."""
 STALE_AFTER = timedelta(seconds=15)
 """A worker that neither acknowledges nor holds an entry this long is taken for dead."""
 
+GONE_AFTER = timedelta(hours=1)
+"""A worker that has not asked for entries this long does not come back under its name."""
+
+# In one step: XGROUP DELCONSUMER would forget what the consumer was given in between, for ever.
+_FORGET_GONE = """
+local forgotten = 0
+for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local consumer = {}
+    for i = 1, #found, 2 do consumer[found[i]] = found[i + 1] end
+    if consumer.pending == 0 and consumer.idle >= tonumber(ARGV[2]) then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+        forgotten = forgotten + 1
+    end
+end
+return forgotten
+"""
+
 LONGEST_BLOCK_MS = 5000
 _LARGEST_EXPECTED = 1 << 20
 _AT_ONCE = 64
@@ -163,6 +180,22 @@ class Stream:
             minid = min((cutoff, 0), progress.applied_before)
             trimmed: int = await self._redis.xtrim(KEY, minid=_text(minid), approximate=False)
         return trimmed
+
+    async def forget_gone(self) -> int:
+        """Drop the workers from the group that are gone and hold nothing; return how many.
+
+        On hosts that get a new name with each start they would become more and more.
+        """
+        script = self._redis.register_script(_FORGET_GONE)
+        idle_ms = int(GONE_AFTER.total_seconds() * 1000)
+        with _answering():
+            try:
+                forgotten: int = await script(keys=[KEY], args=[GROUP, idle_ms])
+            except ResponseError as error:
+                if "NOGROUP" not in str(error) and "no such key" not in str(error):
+                    raise
+                return 0
+        return forgotten
 
     async def _progress(self) -> _Progress:
         try:

@@ -23,6 +23,15 @@ class Gap(Struct, frozen=True, kw_only=True):
     until_at: datetime
 
 
+class Testament(Struct, frozen=True):
+    """What a boot had acknowledged when it ended, as a multirange, and how many seconds ago."""
+
+    ingress: str
+    boot: str
+    acked: str
+    age: float
+
+
 class Witness:
     """One boot of one ingress, as it is written down. Every method raises Unavailable."""
 
@@ -70,6 +79,20 @@ class Witness:
                 self._ingress,
                 self._boot,
                 acked,
+            )
+
+    async def bequeath(self, left: Testament) -> None:
+        """Write down what a boot acknowledged after its last heartbeat."""
+        async with acquired(self._pool, self._patience) as connection:
+            await connection.execute(
+                "insert into ingress_boots as old (ingress, boot, started_at, seen_at, acked)"
+                " select $1, $2, at, at, $3::text::int8multirange"
+                " from (select now() - $4::interval as at) as ended"
+                " on conflict (ingress, boot) do update set acked = old.acked + excluded.acked",
+                left.ingress,
+                left.boot,
+                left.acked,
+                timedelta(seconds=max(0, left.age)),
             )
 
     async def record(self, gap: Gap) -> None:

@@ -1,44 +1,39 @@
-"""Writes one batch of rows in one transaction and tells what it changed."""
+"""Writes one batch of rows in one transaction and tells what it changed.
+
+Look, decide, write: one statement finds what is stored, the plan says what follows from that, one
+statement writes the rows. If another writer stored one of them in between, the transaction is done
+once more.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
-from copy import copy
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-from msgspec import Struct, field
+from msgspec.structs import fields
 
 from shared import metrics
 from shared.ids import conversation_id
 from shared.store import erasing, queries, unsending
 from shared.store.database import Connection, Database
+from shared.store.plan import Applied, Change, Key, Plan, Stored
 from shared.store.privacy import insert_requests
 from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, columns
+
+__all__ = ["Applied", "Change", "Key", "Within", "apply", "insert_dead_letters"]
 
 _SQL = queries.load("queries.sql")
 # A redelivery comes within 36 hours (Facebook's longest retry); two days leave room for a backlog.
 _REDELIVERY = timedelta(days=2)
+_MESSAGE = [one.name for one in fields(MessageRow)]
+_CONVERSATION = [one.name for one in fields(ConversationRow)]
 
-Key = tuple[str, str]
 Within = Callable[[Connection], Awaitable[None]]
 
 
-class Change(Struct, frozen=True):
-    """A conversation whose rows changed, and in what way (`message`, `edit`, `read`, …)."""
-
-    page_id: str
-    participant_id: str
-    conversation_id: UUID
-    kinds: frozenset[str]
-
-
-class Applied(Struct):
-    """What a batch did: changed conversations by key, and what was really new."""
-
-    changes: dict[Key, Change] = field(default_factory=dict)
-    mentioned: set[Key] = field(default_factory=set)
-    new_conversations: set[Key] = field(default_factory=set)
-    new_messages: int = 0
+class _OvertakenError(Exception):
+    """Another writer stored a row of the batch after we looked for it."""
 
 
 async def apply(database: Database, batch: Batch, within: Within | None = None) -> Applied:
@@ -49,12 +44,15 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
     Raises what Postgres raised: `database.is_transient` tells trouble that passes from data it
     refuses. After trouble at COMMIT it is open whether the batch was written: write it again.
     """
-    async with database.transaction() as connection:
-        await erasing.leave_out(connection, batch)
-        applied = await _Writing(connection, batch).run()
-        if within is not None:
-            await within(connection)
-    return applied
+    while True:
+        try:
+            async with database.transaction() as connection:
+                applied = await _Writing(connection, batch).run()
+                if within is not None:
+                    await within(connection)
+        except _OvertakenError:
+            continue
+        return applied
 
 
 class _Writing:
@@ -63,253 +61,175 @@ class _Writing:
     def __init__(self, connection: Connection, batch: Batch) -> None:
         self._connection = connection
         self._batch = batch
-        self._kinds: dict[Key, set[str]] = {}
-        self._conversations = dict(batch.conversations)
-        self._recount: set[Key] = set()
-        self._written: set[Key] = set()
-        self._gone: set[Key] = set()
-        self._newly_gone: set[Key] = set()
-        self._applied = Applied()
+        self._since = datetime.fromtimestamp(0, UTC)
+        if batch.raws:
+            oldest = min(row.received_ms for row in batch.raws.values())
+            self._since = datetime.fromtimestamp(oldest / 1000, UTC) - _REDELIVERY
 
     async def run(self) -> Applied:
-        if self._batch.messages:
-            await self._write_messages()
+        batch, items = self._batch, len(self._batch.raws)
+        stored = await self._look()
+        plan = Plan(Batch(), Stored())
+        if items and len(stored.kept) == items:
+            # All of it was written before, with whatever it tells.
+            await self._write_planned(plan)
+            applied = Applied(mentioned=_people(batch))
+        else:
+            plan = Plan(batch, stored)
+            applied = await self._write(plan)
+        await self._write_letters(plan)
+        if batch.requests:
+            await insert_requests(self._connection, batch.requests)
+        return applied
+
+    async def _look(self) -> Stored:
+        """Find what is stored of the batch; take out of it who is erased."""
+        batch = self._batch
+        asked = erasing.asked(batch)
+        conversations = sorted(_people(batch))
+        [found] = await self._connection.fetch(
+            _SQL["look"],
+            [page_id for page_id, _ in asked],
+            [person for _, person in asked],
+            [UUID(bytes=identity) for identity in batch.raws],
+            self._since,
+            [page_id for page_id, _ in batch.messages],
+            [mid for _, mid in batch.messages],
+            [conversation_id(*key) for key in conversations],
+        )
+        if found["erased"]:
+            erasing.take_out(batch, {tuple(one) for one in found["erased"]})
+        messages = [_row(MessageRow, _MESSAGE, row) for row in found["messages"]]
+        known = [_row(ConversationRow, _CONVERSATION, row) for row in found["conversations"]]
+        return Stored(
+            messages={(row.page_id, row.mid): row for row in messages},
+            conversations=dict.fromkeys(conversations)
+            | {(row.page_id, row.participant_id): row for row in known},
+            kept={identity.bytes for identity in found["kept"]},
+        )
+
+    async def _write(self, plan: Plan) -> Applied:
         if self._batch.reactions:
-            await self._write_reactions()
-        if self._conversations:
-            await self._write_conversations()
+            await self._write_reactions(plan)
         if self._batch.conversation_tags:
-            await self._write_tags()
+            await self._write_tags(plan)
         if self._batch.events:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
-        if self._newly_gone:
-            await self._forget_raws()
-        if self._batch.raws:
-            await self._write_raws()
-        await self._write_what_may_name_the_unsent()
-        if self._batch.requests:
-            await insert_requests(self._connection, self._batch.requests)
-        await self._write_changes()
-        return self._applied
+        await self._write_planned(plan)
+        if plan.recount:
+            keys = sorted(plan.recount)
+            await self._connection.execute(
+                _SQL["recount_conversations"],
+                *_split(keys),
+                [conversation_id(*key) for key in keys],
+            )
+        if plan.newly_gone:
+            gone = _split(sorted(plan.newly_gone))
+            unsends = [UUID(bytes=row.identity) for row in plan.raws if row.is_unsend]
+            await self._connection.execute(_SQL["forget_raw_events"], *gone, unsends)
+        if doubtful := plan.doubtful_raws():
+            await self._connection.execute(
+                _SQL["forget_new_raw_events"],
+                [UUID(bytes=row.identity) for row in doubtful],
+                [row.page_id for row in doubtful],
+                [row.mid for row in doubtful],
+                self._since,
+            )
+        return plan.applied
 
-    async def _write_what_may_name_the_unsent(self) -> None:
+    async def _write_letters(self, plan: Plan) -> None:
+        """Keep dead letters, and take what was unsent out of whatever may name it."""
         named = unsending.named_in(self._batch)
-        if self._newly_gone or named:
-            await unsending.begin(self._connection, unsends=bool(self._newly_gone))
+        if plan.newly_gone or named:
+            await unsending.begin(self._connection, unsends=bool(plan.newly_gone))
         if self._batch.dead:
             await insert_dead_letters(self._connection, self._batch.dead)
-        gone = self._newly_gone | await unsending.unsent_among(self._connection, named)
+        gone = plan.newly_gone | await unsending.unsent_among(self._connection, named)
         if gone:
             await unsending.forget(self._connection, gone)
 
-    def _touch(self, key: Key, kind: str) -> None:
-        self._kinds.setdefault(key, set()).add(kind)
-
-    async def _write_messages(self) -> None:
-        rows = sorted(self._batch.messages.values(), key=lambda row: (row.page_id, row.mid))
-        before = await self._stored_messages(rows)
-        new = [row for row in rows if not self._adds_nothing(row, before)]
-        if new:
-            for record in await self._connection.fetch(_SQL["upsert_messages"], *columns(new)):
-                self._message_written(record, before.get((record["page_id"], record["mid"])))
-
-    async def _stored_messages(self, rows: list[MessageRow]) -> dict[Key, MessageRow]:
-        found = await self._connection.fetch(
-            _SQL["stored_messages"], [row.page_id for row in rows], [row.mid for row in rows]
+    async def _write_planned(self, plan: Plan) -> None:
+        changes, spans = plan.changes(), self._batch.spans
+        if not (plan.messages or plan.conversations or plan.raws or changes or spans):
+            return
+        raws = _columns(plan.raws, 8)[:7]
+        raws[1] = [UUID(bytes=row.identity) for row in plan.raws]
+        [done] = await self._connection.fetch(
+            _SQL["write"],
+            *_columns(plan.messages, len(_MESSAGE)),
+            *_columns(plan.conversations, len(_CONVERSATION)),
+            [conversation_id(row.page_id, row.participant_id) for row in plan.conversations],
+            *raws,
+            [change.page_id for change in changes],
+            [change.participant_id for change in changes],
+            [change.conversation_id for change in changes],
+            [",".join(sorted(change.kinds)) for change in changes],
+            [span.ingress for span in spans],
+            [span.boot for span in spans],
+            [span.first for span in spans],
+            [span.past for span in spans],
         )
-        return {(record["page_id"], record["mid"]): MessageRow(**record) for record in found}
+        _check(plan, done)
 
-    def _adds_nothing(self, row: MessageRow, before: dict[Key, MessageRow]) -> bool:
-        """Tell whether a message is stored with all that `row` tells, so that nothing is written.
-
-        Even an update that changes nothing would write a row version and its WAL.
-        """
-        old = before.get((row.page_id, row.mid))
-        if old is None:
-            return False
-        if old.deleted_ms is not None:
-            self._gone.add((row.page_id, row.mid))
-        joined = copy(old)
-        joined.join(row)
-        if joined != old:
-            return False
-        self._mention(row.page_id, old.participant_id)
-        return True
-
-    def _mention(self, page_id: str, participant_id: str | None) -> None:
-        if participant_id is not None:
-            self._applied.mentioned.add((page_id, participant_id))
-
-    def _message_written(self, now: asyncpg.Record, old: MessageRow | None) -> None:
-        page_id, mid, participant_id = now["page_id"], now["mid"], now["participant_id"]
-        self._written.add((page_id, mid))
-        if now["deleted_ms"] is not None:
-            self._gone.add((page_id, mid))
-            if old is None or old.deleted_ms is None:
-                self._newly_gone.add((page_id, mid))
-        if participant_id is None:
-            return
-        key = (page_id, participant_id)
-        self._mention(*key)
-        platform = self._batch.messages[page_id, mid].platform
-        row = self._conversation(key, platform)
-        if now["inserted"]:
-            if now["sent_ms"] is not None:
-                self._applied.new_messages += 1
-                row.saw(now["sent_ms"], mid, now["direction"])
-                self._touch(key, "message")
-            if now["read_ms"] is not None:
-                self._recount.add(key)
-            return
-        # A stored message changed: its conversation may end elsewhere now.
-        self._recount.add(key)
-        if old is None:
-            # Another writer stored it between our look and our write.
-            self._touch(key, "message")
-            return
-        if old.participant_id not in {None, participant_id}:
-            moved_from = (page_id, old.participant_id)
-            self._conversation(moved_from, platform)
-            self._recount.add(moved_from)
-            self._touch(moved_from, "message")
-        self._applied.new_messages += old.sent_ms is None and now["sent_ms"] is not None
-        for kind, fields in _VISIBLE.items():
-            if any(getattr(old, name) != now[name] for name in fields):
-                self._touch(key, kind)
-
-    def _conversation(self, key: Key, platform: str) -> ConversationRow:
-        row = self._conversations.get(key)
-        if row is None:
-            row = ConversationRow(page_id=key[0], participant_id=key[1], platform=platform)
-            self._conversations[key] = row
-        return row
-
-    async def _write_reactions(self) -> None:
+    async def _write_reactions(self, plan: Plan) -> None:
         rows = list(self._batch.reactions.values())
-        for row in rows:
-            self._mention(row.page_id, row.participant_id)
+        plan.applied.mentioned |= {(row.page_id, row.participant_id) for row in rows}
         for record in await self._connection.fetch(_SQL["upsert_reactions"], *columns(rows)):
-            self._touch((record["page_id"], record["participant_id"]), "reaction")
+            plan.touch((record["page_id"], record["participant_id"]), "reaction")
 
-    async def _write_conversations(self) -> None:
-        rows = sorted(
-            self._conversations.values(), key=lambda row: (row.page_id, row.participant_id)
-        )
-        told = [row for row in rows if row.thread_id is not None]
-        before = {}
-        if told:
-            ids = [conversation_id(row.page_id, row.participant_id) for row in told]
-            for record in await self._connection.fetch(_SQL["conversations_before"], ids):
-                before[record["page_id"], record["participant_id"]] = record
-        written = await self._connection.fetch(
-            _SQL["upsert_conversations"],
-            *columns(rows),
-            [conversation_id(row.page_id, row.participant_id) for row in rows],
-            [(row.page_id, row.participant_id) in self._recount for row in rows],
-        )
-        for row in rows:
-            self._mention(row.page_id, row.participant_id)
-        for record in written:
-            self._conversation_written(record, before)
-        if self._recount:
-            keys = sorted(self._recount)
-            await self._connection.execute(
-                _SQL["recount_conversations"],
-                [key[0] for key in keys],
-                [key[1] for key in keys],
-                [conversation_id(*key) for key in keys],
-            )
-
-    def _conversation_written(self, now: asyncpg.Record, before: dict[Key, asyncpg.Record]) -> None:
-        key = (now["page_id"], now["participant_id"])
-        if now["inserted"]:
-            self._applied.new_conversations.add(key)
-            self._touch(key, "conversation")
-        told = self._batch.conversations.get(key)
-        if told is None:
-            return
-        if told.read_event_ms is not None:
-            self._touch(key, "read")
-        if told.delivered_watermark_ms is not None:
-            self._touch(key, "delivery")
-        old = before.get(key)
-        if old is not None and any(
-            old[name] != now[name] for name in ("thread_id", "participant_name", "updated_ms")
-        ):
-            self._touch(key, "conversation")
-
-    async def _write_tags(self) -> None:
+    async def _write_tags(self, plan: Plan) -> None:
         if self._batch.tags:
             tags = columns(list(self._batch.tags.values()))
             for record in await self._connection.fetch(_SQL["wearers_of_renamed"], *tags):
-                self._touch((record["page_id"], record["participant_id"]), "tag")
+                plan.touch((record["page_id"], record["participant_id"]), "tag")
             await self._connection.execute(_SQL["upsert_tags"], *tags)
         worn = list(self._batch.conversation_tags.values())
         for record in await self._connection.fetch(
             _SQL["upsert_conversation_tags"], *columns(worn)
         ):
-            self._touch((record["page_id"], record["participant_id"]), "tag")
-
-    async def _forget_raws(self) -> None:
-        keys = sorted(self._newly_gone)
-        await self._connection.execute(
-            _SQL["forget_raw_events"], [key[0] for key in keys], [key[1] for key in keys]
-        )
-
-    async def _write_raws(self) -> None:
-        rows = list(self._batch.raws.values())
-        for row in rows:
-            if row.mid is not None and (row.page_id, row.mid) in self._gone and not row.is_unsend:
-                row.bytes = None
-        oldest = min(row.received_ms for row in rows)
-        since = datetime.fromtimestamp(oldest / 1000, UTC) - _REDELIVERY
-        arrays = columns(rows)[:7]
-        arrays[1] = tuple(UUID(bytes=identity) for identity in arrays[1])
-        kept = await self._connection.fetch(_SQL["insert_raw_events"], *arrays, since)
-        new = [self._batch.raws[row["identity"].bytes] for row in kept]
-        # A message we wrote is ours until the end. One that an item told nothing new of (an old
-        # edit) is not: whoever marks it as unsent right now would not see the item, nor we that.
-        if others := [
-            row
-            for row in new
-            if row.mid is not None
-            and not row.is_unsend
-            and (row.page_id, row.mid) not in self._written
-        ]:
-            await self._connection.execute(
-                _SQL["forget_new_raw_events"],
-                [UUID(bytes=row.identity) for row in others],
-                [row.page_id for row in others],
-                [row.mid for row in others],
-                since,
-            )
-
-    async def _write_changes(self) -> None:
-        for (page_id, participant_id), kinds in sorted(self._kinds.items()):
-            key = (page_id, participant_id)
-            self._applied.changes[key] = Change(
-                page_id, participant_id, conversation_id(*key), frozenset(kinds)
-            )
-        changes = list(self._applied.changes.values())
-        if changes:
-            await self._connection.execute(
-                _SQL["insert_changes"],
-                [change.page_id for change in changes],
-                [change.participant_id for change in changes],
-                [change.conversation_id for change in changes],
-                [",".join(sorted(change.kinds)) for change in changes],
-            )
+            plan.touch((record["page_id"], record["participant_id"]), "tag")
 
 
-# What a reader can see of a message, by the kind of change it makes.
-_VISIBLE = {
-    "message": ("participant_id", "direction", "sent_ms", "reply_to_mid", "kind"),
-    "content": ("text", "attachments_key", "unreadable_ms"),
-    "edit": ("num_edit",),
-    "unsend": ("deleted_ms",),
-    "read": ("read_ms",),
-}
+def _people(batch: Batch) -> set[Key]:
+    """Return whose conversations a batch's messages and conversations are."""
+    return batch.conversations.keys() | {
+        (row.page_id, row.participant_id)
+        for row in batch.messages.values()
+        if row.participant_id is not None
+    }
+
+
+def _row(shape: type[Any], names: list[str], values: asyncpg.Record) -> Any:
+    return shape(**dict(zip(names, values, strict=True)))
+
+
+def _columns(rows: list[Any], count: int) -> list[Sequence[Any]]:
+    return columns(rows) if rows else [()] * count
+
+
+def _split(keys: list[Key]) -> tuple[list[str], list[str]]:
+    return [key[0] for key in keys], [key[1] for key in keys]
+
+
+def _check(plan: Plan, done: asyncpg.Record) -> None:
+    """Raise unless the rows became what the plan expected."""
+    stored = {(page_id, mid): rest for page_id, mid, *rest in done["messages"]}
+    if stored.keys() != plan.expected.keys():
+        raise _OvertakenError
+    for key, values in stored.items():
+        row = plan.expected[key]
+        if values != [getattr(row, name) for name in _TOLD_OF_MESSAGE]:
+            raise _OvertakenError
+    if set(map(tuple, done["conversations"])) != plan.applied.new_conversations:
+        raise _OvertakenError
+
+
+# In the order in which the statement returns them.
+_TOLD_OF_MESSAGE = (
+    *("participant_id", "direction", "kind", "reply_to_mid", "sent_ms", "text", "attachments_key"),
+    *("num_edit", "deleted_ms", "unreadable_ms", "read_ms"),
+)
 
 
 async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> list[int]:

@@ -77,6 +77,28 @@ class Repaired(Struct, frozen=True, kw_only=True):
     mid: str
 
 
+class Listed(Struct, frozen=True, kw_only=True):
+    """A verification met these conversations."""
+
+    page_id: str
+    participant_ids: tuple[str, ...]
+
+
+class Unlisted(Struct, frozen=True, kw_only=True):
+    """We have messages, or (`mids` an empty one) a conversation, that Graph does not list."""
+
+    page_id: str
+    participant_id: str
+    mids: tuple[str, ...]
+
+
+class AllListed(Struct, frozen=True, kw_only=True):
+    """A verification met every conversation that Graph lists and that was there before a time."""
+
+    page_ids: tuple[str, ...]
+    before_ms: int
+
+
 class Proven(Struct, frozen=True, kw_only=True):
     """Everything Graph has of the Page is stored, as of a reply; `level` says how closely."""
 
@@ -84,7 +106,19 @@ class Proven(Struct, frozen=True, kw_only=True):
     as_of_ms: int
 
 
-Mark: TypeAlias = Advance | SetAside | History | Link | PersonAsked | Finding | Repaired | Proven
+Mark: TypeAlias = (
+    Advance
+    | SetAside
+    | History
+    | Link
+    | PersonAsked
+    | Finding
+    | Repaired
+    | Listed
+    | Unlisted
+    | AllListed
+    | Proven
+)
 
 
 async def keep(connection: Connection, run_id: UUID, page_id: str, mark: Mark) -> None:
@@ -118,6 +152,19 @@ async def keep(connection: Connection, run_id: UUID, page_id: str, mark: Mark) -
             )  # fmt: skip
         case Repaired():
             await connection.execute(_SQL["repair_finding"], run_id, mark.thread_id, mark.mid)
+        case Listed():
+            await connection.execute(
+                _SQL["insert_listed"], run_id, mark.page_id, list(mark.participant_ids)
+            )
+        case Unlisted():
+            await connection.execute(
+                _SQL["insert_unlisted"],
+                run_id, mark.page_id, mark.participant_id, list(mark.mids),
+            )  # fmt: skip
+        case AllListed():
+            await connection.execute(
+                _SQL["compare_listed"], run_id, list(mark.page_ids), mark.before_ms
+            )
         case Proven():
             await connection.execute(_SQL["prove_page"], page_id, mark.level, _time(mark.as_of_ms))
 
@@ -189,6 +236,54 @@ async def findings(database: Database, run_id: UUID, *, open_only: bool = False)
     return [Finding(**row) for row in rows]
 
 
+async def unlisted(database: Database, run_id: UUID) -> list[tuple[str, str, str]]:
+    """Return what a verification found that Graph does not list: Page, participant, message.
+
+    The message is empty for a whole conversation.
+    """
+    async with database.connection() as connection:
+        rows = await connection.fetch(_SQL["unlisted"], run_id)
+    return [(row["page_id"], row["participant_id"], row["mid"]) for row in rows]
+
+
+class Span(Struct, frozen=True):
+    """The times of a conversation's messages that a slice speaks for."""
+
+    participant_id: str
+    from_ms: int
+    to_ms: int
+
+
+async def unlisted_messages(
+    database: Database, page_id: str, spans: Sequence[Span], mids: Sequence[str]
+) -> list[Unlisted]:
+    """Return our messages of these times that are not among `mids`."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(
+            _SQL["unlisted_messages"],
+            page_id,
+            [span.participant_id for span in spans],
+            [span.from_ms for span in spans],
+            [span.to_ms for span in spans],
+            mids,
+        )
+    ours: dict[str, list[str]] = {}
+    for row in rows:
+        ours.setdefault(row["participant_id"], []).append(row["mid"])
+    return [
+        Unlisted(page_id=page_id, participant_id=person, mids=tuple(mids))
+        for person, mids in ours.items()
+    ]
+
+
+async def forget_listed(database: Database, run_id: UUID) -> None:
+    """Forget which conversations a verification met, in small transactions."""
+    gone = 1
+    while gone:
+        async with database.connection() as connection:
+            gone = await connection.fetchval(_SQL["forget_listed"], run_id)
+
+
 async def missing_conversations(
     database: Database, page_id: str, participant_ids: Sequence[str]
 ) -> set[str]:
@@ -217,6 +312,7 @@ class PageActivity(Struct, frozen=True, kw_only=True):
     asked_at: datetime | None
     walked_at: datetime | None
     proven_at: datetime | None
+    proven_level: Level | None
     last_message_at: datetime | None
     recent: int
 
@@ -231,13 +327,14 @@ async def page_activity(database: Database) -> list[PageActivity]:
 class WatchedPage(Struct, frozen=True, kw_only=True):
     """A Page whose subscription is to be checked; `token` is encrypted.
 
-    `seen_at` is when it was last seen subscribed.
+    `seen_at` is when it was last seen subscribed, `last_message_at` when we last heard of anybody.
     """
 
     page_id: str
     instagram_id: str | None
     token: bytes
     seen_at: datetime | None
+    last_message_at: datetime | None
 
 
 async def to_watch(

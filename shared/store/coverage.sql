@@ -74,8 +74,10 @@ select exists (
 );
 
 -- name: insert_finding
+-- Not of who was erased since the answer was asked for.
 insert into sync_findings (run_id, page_id, participant_id, thread_id, mid)
-values ($1, $2, $3, $4, $5)
+select $1, $2, $3, $4, $5
+where not exists (select from erased_among(array[$2], array[$3]))
 on conflict do nothing;
 
 -- name: repair_finding
@@ -87,6 +89,64 @@ select page_id, participant_id, thread_id, mid
 from sync_findings
 where run_id = $1 and (repaired_at is null or not $2)
 order by thread_id, mid;
+
+-- name: insert_listed
+insert into sync_listed (run_id, page_id, participant_id)
+select $1, $2, person from unnest($3::text[]) as person
+where person not in (
+    select erased.person
+    from erased_among(array_fill($2::text, array[cardinality($3::text[])]), $3::text[]) erased
+)
+on conflict do nothing;
+
+-- name: insert_unlisted
+insert into sync_unlisted (run_id, page_id, participant_id, mid)
+select $1, $2, $3, mid from unnest($4::text[]) as mid
+where not exists (select from erased_among(array[$2], array[$3]))
+on conflict do nothing;
+
+-- name: compare_listed
+-- Everything was listed: conversations that were there before and were not met.
+with unmet as materialized (
+    select c.page_id, c.participant_id
+    from conversations c
+    left join sync_listed l
+        on l.run_id = $1 and l.page_id = c.page_id and l.participant_id = c.participant_id
+    where c.page_id = any($2::text[]) and c.last_sent_ms < $3 and c.thread_id is not null
+        and l.run_id is null
+)
+insert into sync_unlisted (run_id, page_id, participant_id)
+select $1, page_id, participant_id
+from unmet
+where not exists (select from erased_among(array[page_id], array[participant_id]))
+on conflict do nothing;
+
+-- name: forget_listed
+with gone as (
+    delete from sync_listed
+    where ctid = any(array(select ctid from sync_listed where run_id = $1 limit 1000))
+    returning 1
+)
+select count(*) from gone;
+
+-- name: unlisted
+select page_id, participant_id, mid
+from sync_unlisted
+where run_id = $1
+order by page_id, participant_id, mid;
+
+-- name: unlisted_messages
+-- Of the times a slice speaks for, a conversation each, our messages that it does not tell of.
+select told.participant_id, ours.mid
+from unnest($2::text[], $3::bigint[], $4::bigint[]) as told (participant_id, from_ms, to_ms)
+cross join lateral (
+    select m.mid from messages m
+    where m.page_id = $1 and m.participant_id = told.participant_id collate "C"
+        and m.sent_ms between told.from_ms and told.to_ms
+        and m.kind = 'message' and m.deleted_ms is null and m.unreadable_ms is null
+    offset 0
+) ours
+where not exists (select from unnest($5::text[]) as listed (mid) where listed.mid = ours.mid);
 
 -- name: missing_conversations
 select asked.participant_id
@@ -129,6 +189,7 @@ select
         where s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'inbox'
     ) as walked_at,
     p.proven_at,
+    p.proven_level,
     newest.last_message_at,
     recent.count as recent
 from facebook_pages p
@@ -153,10 +214,22 @@ cross join lateral (
 where p.is_active and p.has_token;
 
 -- name: to_watch
-select p.facebook_page_id as page_id, p.instagram_id, p.access_token as token, s.synced_to as seen_at
+select
+    p.facebook_page_id as page_id, p.instagram_id, p.access_token as token, s.synced_to as seen_at,
+    newest.last_message_at
 from facebook_pages p
 left join sync_points s
     on s.page_id = p.facebook_page_id and s.platform = 'messenger' and s.folder = 'subscription'
+cross join lateral (
+    select max(c.last_message_at) as last_message_at
+    from unnest(array[p.facebook_page_id, p.instagram_id]) as known (id)
+    cross join lateral (
+        select last_message_at from conversations
+        where page_id = known.id
+        order by last_sent_ms desc nulls last
+        limit 1
+    ) c
+) newest
 where p.is_active and p.has_token
     and coalesce(s.synced_to, '-infinity') < clock_timestamp() - $1::interval
     and ($3::text is null or p.facebook_page_id = $3)

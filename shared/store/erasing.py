@@ -38,13 +38,16 @@ _TABLES = (
     ("dead_letters", "(page_id = $1 or page_id is null) and names_person(bytes, $2)"),
     ("changes", _THEIRS),
     ("sync_findings", _THEIRS),
+    ("sync_listed", _THEIRS),
+    ("sync_unlisted", _THEIRS),
     ("app_users", _THEIRS),
 )
 
 # As names_person() reads them; all ids that Facebook gives people are such numbers.
 _NUMBERS = re.compile(rb"[0-9]{5,}")
 
-_Asked: TypeAlias = tuple[str | None, str]
+Asked: TypeAlias = tuple[str | None, str]
+"""An entry's id and a person; None: at any Page."""
 
 
 class _Row(Protocol):
@@ -118,19 +121,29 @@ async def erased_among(database: Database, page_id: str, people: list[str]) -> s
 
 async def leave_out(connection: Connection, batch: Batch) -> None:
     """Take out of a batch what concerns erased people; nobody else is erased until COMMIT."""
-    asked = sorted(set(_people(batch)), key=lambda one: (one[0] or "", one[1]))
-    if not asked:
+    people = asked(batch)
+    if not people:
         return
     found = await connection.fetch(
-        _SQL["erased_among"], [page_id for page_id, _ in asked], [person for _, person in asked]
+        _SQL["erased_among"], [page_id for page_id, _ in people], [person for _, person in people]
     )
     if found:
-        before = _size(batch)
-        _leave_out(batch, {(row["of_page"], row["person"]) for row in found})
-        metrics.erased_rows.inc(before - _size(batch))
+        take_out(batch, {(row["of_page"], row["person"]) for row in found})
 
 
-def _people(batch: Batch) -> Iterator[_Asked]:
+def asked(batch: Batch) -> list[Asked]:
+    """Return whom a batch tells of, to be asked for in `erased_among`; Page None means any."""
+    return sorted(set(_people(batch)), key=lambda one: (one[0] or "", one[1]))
+
+
+def take_out(batch: Batch, erased: set[Asked]) -> None:
+    """Take out of a batch what concerns these people."""
+    before = _size(batch)
+    _leave_out(batch, erased)
+    metrics.erased_rows.inc(before - _size(batch))
+
+
+def _people(batch: Batch) -> Iterator[Asked]:
     """Yield (Page, person) for everybody a batch tells of."""
     theirs: list[Mapping[Any, _Row]] = [
         *(batch.messages, batch.reactions, batch.conversations, batch.conversation_tags)
@@ -147,7 +160,7 @@ def _people(batch: Batch) -> Iterator[_Asked]:
         yield from _numbers(letter.page_id, letter.bytes)
 
 
-def _named(row: _Row, content: bytes | None) -> Iterator[_Asked]:
+def _named(row: _Row, content: bytes | None) -> Iterator[Asked]:
     """Yield whom a row tells of: its participant, or else whoever its content may name."""
     if row.participant_id is not None:
         yield row.page_id, row.participant_id
@@ -155,11 +168,16 @@ def _named(row: _Row, content: bytes | None) -> Iterator[_Asked]:
         yield from _numbers(row.page_id, content or b"")
 
 
-def _numbers(page_id: str | None, content: bytes) -> Iterator[_Asked]:
-    return ((page_id, number.decode()) for number in _NUMBERS.findall(content))
+def _numbers(page_id: str | None, content: bytes) -> Iterator[Asked]:
+    return ((page_id, number) for number in numbers(content))
 
 
-def _leave_out(batch: Batch, erased: set[_Asked]) -> None:
+def numbers(content: bytes) -> set[str]:
+    """Return the numbers in some bytes that may be the ids of people."""
+    return {number.decode() for number in _NUMBERS.findall(content)}
+
+
+def _leave_out(batch: Batch, erased: set[Asked]) -> None:
     def stays(row: _Row) -> bool:
         return (row.page_id, row.participant_id) not in erased
 

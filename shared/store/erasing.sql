@@ -21,12 +21,12 @@ with gone as (
 select count(*) from gone;
 
 -- name: restart_walks
--- The place of a walk names who is being read; without it the walk begins again.
+-- The place of a walk names who is being read; without it the walk begins again. A step under way
+-- has its place in memory, and finds the tombstone when it writes it.
 update sync_runs set cursor = null
 where page_id = (
         select facebook_page_id from facebook_pages where $1 in (facebook_page_id, instagram_id)
     )
-    and status <> 'complete' and lease_id is null
     and position(to_json($2::text)::text in cursor::text) > 0;
 
 -- name: insert_change

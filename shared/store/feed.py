@@ -124,6 +124,9 @@ class Consumer:
             self._next = (position, look.position, look.changes[-1].id)
         else:
             self._next = (look.position, None, 0)
+        if not look.changes and row["rested"]:
+            # Its Pages are silent: the feed must not be forgotten under it meanwhile.
+            await self.done()
         return look.changes
 
     async def done(self) -> None:

@@ -57,10 +57,10 @@ with old as (
 select count(*) from gone;
 
 -- name: consumer
--- Where a consumer stands; one that nobody knows begins now.
+-- Where a consumer stands, and whether it did not move for long; one nobody knows begins now.
 insert into feed_consumers as old (name, since) values ($1, pg_current_snapshot())
 on conflict (name) do update set name = excluded.name
-returning since::text, until::text, after;
+returning since::text, until::text, after, moved_at < now() - interval '1 hour' as rested;
 
 -- name: move_consumer
 update feed_consumers set since = $2::text::pg_snapshot, until = $3::text::pg_snapshot, after = $4,

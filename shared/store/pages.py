@@ -30,6 +30,8 @@ _PURGED = (
     "messages",
     "conversations",
     "sync_findings",
+    "sync_listed",
+    "sync_unlisted",
     "sync_points",
     "sync_runs",
     "app_users",

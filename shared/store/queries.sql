@@ -3,122 +3,239 @@
 -- field order of rows.py. Plans are made once, on tables that may be empty then, and kept: lookups
 -- are lateral joins, and conversations are found by `id`, which only one index knows.
 
--- name: stored_messages
--- Those of the messages given that are stored already, in the shape of MessageRow; attachments
--- stand for themselves by their digest.
+-- name: look
+-- What is stored of a batch, in one row: who is erased, which raw items are kept (a redelivery comes
+-- within two days), and messages and conversations in the shapes of MessageRow (attachments stand
+-- for themselves by their digest) and ConversationRow. Items that are all kept were written with
+-- what they tell: nothing else is looked for then.
+with kept as materialized (
+    select new.identity
+    from unnest($3::uuid[]) as new (identity)
+    cross join lateral (
+        select from raw_events r
+        where r.identity = new.identity and r.received_at > $4::timestamptz
+        limit 1
+    ) r
+), news as materialized (
+    select cardinality($3) = 0 or (select count(*) from kept) < cardinality($3) as any
+)
 select
-    m.page_id, m.mid, m.platform, m.source, m.source_rank, m.participant_id, m.direction,
-    m.kind, m.reply_to_mid, m.app_id, m.extra::text as extra, m.sent_ms, m.sent_exact, m.text,
-    m.text_as_of_ms, m.text_num_edit, m.text_rank, null::text as attachments,
-    m.attachments_digest, m.attachments_key, m.attachments_as_of_ms, m.attachments_rank,
-    m.num_edit, m.edited_ms, m.deleted_ms, m.unreadable_ms, m.read_ms
-from unnest($1::text[], $2::text[]) as new (page_id, mid)
-cross join lateral (
-    select * from messages m
-    where m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
-    offset 0
-) m;
+    array(select row(of_page, person) from erased_among($1::text[], $2::text[])) as erased,
+    array(select identity from kept) as kept,
+    array(
+        select row(
+            m.page_id, m.mid, m.platform, m.source, m.source_rank, m.participant_id, m.direction,
+            m.kind, m.reply_to_mid, m.app_id, m.extra::text, m.sent_ms, m.sent_exact, m.text,
+            m.text_as_of_ms, m.text_num_edit, m.text_rank, null::text,
+            m.attachments_digest, m.attachments_key, m.attachments_as_of_ms, m.attachments_rank,
+            m.num_edit, m.edited_ms, m.deleted_ms, m.unreadable_ms, m.read_ms
+        )
+        from unnest($5::text[], $6::text[]) as new (page_id, mid)
+        cross join lateral (
+            select * from messages m
+            where m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
+            offset 0
+        ) m
+        where (select news.any from news)
+    ) as messages,
+    array(
+        select row(
+            c.page_id, c.participant_id, c.platform, c.thread_id, c.participant_name,
+            c.name_as_of_ms, c.updated_ms, c.updated_as_of_ms, c.last_sent_ms, c.last_mid,
+            c.last_in_ms, c.last_out_ms, c.read_event_ms, c.delivered_watermark_ms
+        )
+        from unnest($7::uuid[]) as new (id)
+        cross join lateral (select * from conversations c where c.id = new.id offset 0) c
+        where (select news.any from news)
+    ) as conversations;
 
--- name: upsert_messages
--- Joins messages into what is stored, by the rules of MessageRow.join; returns the rows as they
--- are now. `xmax = 0` tells a row that was not there before.
-insert into messages as old (
-    page_id, mid, platform, source, source_rank, participant_id, direction,
-    kind, reply_to_mid, app_id, extra, sent_ms, sent_exact, text,
-    text_as_of_ms, text_num_edit, text_rank, attachments, attachments_digest, attachments_key,
-    attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
+-- name: write
+-- Joins messages by MessageRow.join and conversations by ConversationRow.join into what is stored;
+-- keeps the raw items, tells of the changes, and notes which envelopes are applied so. Returns the
+-- messages that were there before, as they are now, and which conversations were not: `xmax = 0`
+-- tells a new row. As statements of their own these were half of what a small batch cost.
+with written as (
+    insert into messages as old (
+        page_id, mid, platform, source, source_rank, participant_id, direction,
+        kind, reply_to_mid, app_id, extra, sent_ms, sent_exact, text,
+        text_as_of_ms, text_num_edit, text_rank, attachments, attachments_digest, attachments_key,
+        attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
+    )
+    select
+        page_id, mid, platform, source, source_rank, participant_id, direction,
+        kind, reply_to_mid, app_id, extra::json, sent_ms, sent_exact, text,
+        text_as_of_ms, text_num_edit, text_rank, attachments::jsonb, attachments_digest, attachments_key,
+        attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
+    from unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[],
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::boolean[], $14::text[],
+        $15::bigint[], $16::int[], $17::smallint[], $18::text[], $19::bytea[], $20::bytea[],
+        $21::bigint[], $22::smallint[], $23::int[], $24::bigint[], $25::bigint[], $26::bigint[],
+        $27::bigint[]
+    ) as new (
+        page_id, mid, platform, source, source_rank, participant_id, direction,
+        kind, reply_to_mid, app_id, extra, sent_ms, sent_exact, text,
+        text_as_of_ms, text_num_edit, text_rank, attachments, attachments_digest, attachments_key,
+        attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
+    )
+    order by page_id collate "C", mid collate "C"
+    on conflict (page_id, mid) do update set
+        (source, source_rank, participant_id, direction, kind, reply_to_mid, app_id) = (
+            select
+                case when excluded.source_rank > old.source_rank then excluded.source
+                    when excluded.source_rank < old.source_rank then old.source
+                    else least(old.source, excluded.source) end,
+                greatest(old.source_rank, excluded.source_rank),
+                case when excluded.source_rank > old.source_rank then excluded.participant_id
+                    when excluded.source_rank < old.source_rank then old.participant_id
+                    else least(old.participant_id, excluded.participant_id) end,
+                case when excluded.source_rank > old.source_rank then excluded.direction
+                    when excluded.source_rank < old.source_rank then old.direction
+                    else least(old.direction, excluded.direction) end,
+                case when excluded.source_rank > old.source_rank then excluded.kind
+                    when excluded.source_rank < old.source_rank then old.kind
+                    else least(old.kind, excluded.kind) end,
+                case when excluded.source_rank > old.source_rank then excluded.reply_to_mid
+                    when excluded.source_rank < old.source_rank then old.reply_to_mid
+                    else least(old.reply_to_mid, excluded.reply_to_mid) end,
+                case when excluded.source_rank > old.source_rank then excluded.app_id
+                    when excluded.source_rank < old.source_rank then old.app_id
+                    else least(old.app_id, excluded.app_id) end
+        ),
+        extra = case
+            when coalesce(old.deleted_ms, excluded.deleted_ms) is not null then null
+            when excluded.source_rank > old.source_rank then excluded.extra
+            when excluded.source_rank < old.source_rank then old.extra
+            else least(old.extra::text collate "C", excluded.extra::text collate "C")::json end,
+        (sent_ms, sent_exact) = (
+            select s.sent_ms, s.sent_exact
+            from (values (old.sent_ms, old.sent_exact), (excluded.sent_ms, excluded.sent_exact))
+                as s (sent_ms, sent_exact)
+            order by s.sent_exact desc nulls last, s.sent_ms nulls last
+            limit 1
+        ),
+        (text, text_as_of_ms, text_num_edit, text_rank) = (
+            select t.text, t.as_of_ms, t.num_edit, t.rank
+            from (values
+                (old.text, old.text_as_of_ms, old.text_num_edit, old.text_rank),
+                (excluded.text, excluded.text_as_of_ms, excluded.text_num_edit, excluded.text_rank),
+                (null, null, null, null)
+            ) as t (text, as_of_ms, num_edit, rank)
+            where coalesce(old.deleted_ms, excluded.deleted_ms) is null or t.text is null
+            order by t.as_of_ms desc nulls last, t.num_edit desc, t.rank desc, t.text collate "C" desc
+            limit 1
+        ),
+        (
+            attachments, attachments_digest, attachments_key, attachments_as_of_ms, attachments_rank
+        ) = (
+            select a.attachments, a.digest, a.key, a.as_of_ms, a.rank
+            from (values
+                (
+                    old.attachments, old.attachments_digest, old.attachments_key,
+                    old.attachments_as_of_ms, old.attachments_rank
+                ),
+                (
+                    excluded.attachments, excluded.attachments_digest, excluded.attachments_key,
+                    excluded.attachments_as_of_ms, excluded.attachments_rank
+                ),
+                (null, null, null, null, null)
+            ) as a (attachments, digest, key, as_of_ms, rank)
+            where coalesce(old.deleted_ms, excluded.deleted_ms) is null or a.digest is null
+            order by a.as_of_ms desc nulls last, a.rank desc, a.digest desc
+            limit 1
+        ),
+        num_edit = greatest(old.num_edit, excluded.num_edit),
+        edited_ms = greatest(old.edited_ms, excluded.edited_ms),
+        deleted_ms = least(old.deleted_ms, excluded.deleted_ms),
+        unreadable_ms = least(old.unreadable_ms, excluded.unreadable_ms),
+        read_ms = least(old.read_ms, excluded.read_ms)
+    returning
+        page_id, mid, participant_id, direction, kind, reply_to_mid, sent_ms, text, attachments_key,
+        num_edit, deleted_ms, unreadable_ms, read_ms, xmax = 0 as inserted
+), told as (
+    insert into conversations as old (
+        page_id, participant_id, id, platform, thread_id, participant_name, name_as_of_ms,
+        updated_ms, updated_as_of_ms, last_sent_ms, last_mid, last_in_ms, last_out_ms,
+        read_event_ms, delivered_watermark_ms
+    )
+    select
+        new.page_id, new.participant_id, new.id, new.platform, new.thread_id, new.participant_name,
+        new.name_as_of_ms, new.updated_ms, new.updated_as_of_ms, new.last_sent_ms, new.last_mid,
+        new.last_in_ms, new.last_out_ms, new.read_event_ms, new.delivered_watermark_ms
+    from unnest(
+        $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::bigint[], $34::bigint[],
+        $35::bigint[], $36::bigint[], $37::text[], $38::bigint[], $39::bigint[], $40::bigint[],
+        $41::bigint[], $42::uuid[]
+    ) as new (
+        page_id, participant_id, platform, thread_id, participant_name, name_as_of_ms, updated_ms,
+        updated_as_of_ms, last_sent_ms, last_mid, last_in_ms, last_out_ms, read_event_ms,
+        delivered_watermark_ms, id
+    )
+    order by new.page_id collate "C", new.participant_id collate "C"
+    on conflict (page_id, participant_id) do update set
+        thread_id = least(old.thread_id, excluded.thread_id),
+        (participant_name, name_as_of_ms) = (
+            select n.name, n.as_of_ms
+            from (values
+                (old.participant_name, old.name_as_of_ms),
+                (excluded.participant_name, excluded.name_as_of_ms)
+            ) as n (name, as_of_ms)
+            order by n.as_of_ms desc nulls last, n.name collate "C" desc
+            limit 1
+        ),
+        (updated_ms, updated_as_of_ms) = (
+            select u.updated_ms, u.as_of_ms
+            from (values
+                (old.updated_ms, old.updated_as_of_ms),
+                (excluded.updated_ms, excluded.updated_as_of_ms)
+            ) as u (updated_ms, as_of_ms)
+            order by u.updated_ms desc nulls last, u.as_of_ms desc
+            limit 1
+        ),
+        (last_sent_ms, last_mid) = (
+            select l.sent_ms, l.mid
+            from (values
+                (old.last_sent_ms, old.last_mid), (excluded.last_sent_ms, excluded.last_mid)
+            ) as l (sent_ms, mid)
+            order by l.sent_ms desc nulls last, l.mid desc
+            limit 1
+        ),
+        last_in_ms = greatest(old.last_in_ms, excluded.last_in_ms),
+        last_out_ms = greatest(old.last_out_ms, excluded.last_out_ms),
+        read_event_ms = greatest(old.read_event_ms, excluded.read_event_ms),
+        delivered_watermark_ms = greatest(
+            old.delivered_watermark_ms, excluded.delivered_watermark_ms
+        )
+    returning page_id, participant_id, xmax = 0 as inserted
+), kept as (
+    insert into raw_events (received_at, identity, object, page_id, participant_id, mid, bytes)
+    select
+        to_timestamp(new.received_ms / 1000.0), new.identity, new.object, new.page_id,
+        new.participant_id, new.mid, new.bytes
+    from unnest(
+        $43::bigint[], $44::uuid[], $45::text[], $46::text[], $47::text[], $48::text[], $49::bytea[]
+    ) as new (received_ms, identity, object, page_id, participant_id, mid, bytes)
+), announced as (
+    insert into changes (page_id, participant_id, conversation_id, kinds)
+    select new.page_id, new.participant_id, new.id, string_to_array(new.kinds, ',')
+    from unnest($50::text[], $51::text[], $52::uuid[], $53::text[])
+        as new (page_id, participant_id, id, kinds)
+    order by new.page_id collate "C", new.participant_id collate "C"
+), applied as (
+    insert into applied_spans (ingress, boot, span)
+    select new.ingress, new.boot, int8range(new.first, new.past)
+    from unnest($54::text[], $55::text[], $56::bigint[], $57::bigint[])
+        as new (ingress, boot, first, past)
 )
 select
-    page_id, mid, platform, source, source_rank, participant_id, direction,
-    kind, reply_to_mid, app_id, extra::json, sent_ms, sent_exact, text,
-    text_as_of_ms, text_num_edit, text_rank, attachments::jsonb, attachments_digest, attachments_key,
-    attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
-from unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[],
-    $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::boolean[], $14::text[],
-    $15::bigint[], $16::int[], $17::smallint[], $18::text[], $19::bytea[], $20::bytea[],
-    $21::bigint[], $22::smallint[], $23::int[], $24::bigint[], $25::bigint[], $26::bigint[],
-    $27::bigint[]
-) as new (
-    page_id, mid, platform, source, source_rank, participant_id, direction,
-    kind, reply_to_mid, app_id, extra, sent_ms, sent_exact, text,
-    text_as_of_ms, text_num_edit, text_rank, attachments, attachments_digest, attachments_key,
-    attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
-)
-order by page_id collate "C", mid collate "C"
-on conflict (page_id, mid) do update set
-    (source, source_rank, participant_id, direction, kind, reply_to_mid, app_id) = (
-        select
-            case when excluded.source_rank > old.source_rank then excluded.source
-                when excluded.source_rank < old.source_rank then old.source
-                else least(old.source, excluded.source) end,
-            greatest(old.source_rank, excluded.source_rank),
-            case when excluded.source_rank > old.source_rank then excluded.participant_id
-                when excluded.source_rank < old.source_rank then old.participant_id
-                else least(old.participant_id, excluded.participant_id) end,
-            case when excluded.source_rank > old.source_rank then excluded.direction
-                when excluded.source_rank < old.source_rank then old.direction
-                else least(old.direction, excluded.direction) end,
-            case when excluded.source_rank > old.source_rank then excluded.kind
-                when excluded.source_rank < old.source_rank then old.kind
-                else least(old.kind, excluded.kind) end,
-            case when excluded.source_rank > old.source_rank then excluded.reply_to_mid
-                when excluded.source_rank < old.source_rank then old.reply_to_mid
-                else least(old.reply_to_mid, excluded.reply_to_mid) end,
-            case when excluded.source_rank > old.source_rank then excluded.app_id
-                when excluded.source_rank < old.source_rank then old.app_id
-                else least(old.app_id, excluded.app_id) end
-    ),
-    extra = case
-        when coalesce(old.deleted_ms, excluded.deleted_ms) is not null then null
-        when excluded.source_rank > old.source_rank then excluded.extra
-        when excluded.source_rank < old.source_rank then old.extra
-        else least(old.extra::text collate "C", excluded.extra::text collate "C")::json end,
-    (sent_ms, sent_exact) = (
-        select s.sent_ms, s.sent_exact
-        from (values (old.sent_ms, old.sent_exact), (excluded.sent_ms, excluded.sent_exact))
-            as s (sent_ms, sent_exact)
-        order by s.sent_exact desc nulls last, s.sent_ms nulls last
-        limit 1
-    ),
-    (text, text_as_of_ms, text_num_edit, text_rank) = (
-        select t.text, t.as_of_ms, t.num_edit, t.rank
-        from (values
-            (old.text, old.text_as_of_ms, old.text_num_edit, old.text_rank),
-            (excluded.text, excluded.text_as_of_ms, excluded.text_num_edit, excluded.text_rank),
-            (null, null, null, null)
-        ) as t (text, as_of_ms, num_edit, rank)
-        where coalesce(old.deleted_ms, excluded.deleted_ms) is null or t.text is null
-        order by t.as_of_ms desc nulls last, t.num_edit desc, t.rank desc, t.text collate "C" desc
-        limit 1
-    ),
-    (
-        attachments, attachments_digest, attachments_key, attachments_as_of_ms, attachments_rank
-    ) = (
-        select a.attachments, a.digest, a.key, a.as_of_ms, a.rank
-        from (values
-            (
-                old.attachments, old.attachments_digest, old.attachments_key,
-                old.attachments_as_of_ms, old.attachments_rank
-            ),
-            (
-                excluded.attachments, excluded.attachments_digest, excluded.attachments_key,
-                excluded.attachments_as_of_ms, excluded.attachments_rank
-            ),
-            (null, null, null, null, null)
-        ) as a (attachments, digest, key, as_of_ms, rank)
-        where coalesce(old.deleted_ms, excluded.deleted_ms) is null or a.digest is null
-        order by a.as_of_ms desc nulls last, a.rank desc, a.digest desc
-        limit 1
-    ),
-    num_edit = greatest(old.num_edit, excluded.num_edit),
-    edited_ms = greatest(old.edited_ms, excluded.edited_ms),
-    deleted_ms = least(old.deleted_ms, excluded.deleted_ms),
-    unreadable_ms = least(old.unreadable_ms, excluded.unreadable_ms),
-    read_ms = least(old.read_ms, excluded.read_ms)
-returning
-    page_id, mid, participant_id, direction, sent_ms, text, attachments_key, num_edit,
-    deleted_ms, unreadable_ms, read_ms, reply_to_mid, kind, xmax = 0 as inserted;
+    array(
+        select row(
+            page_id, mid, participant_id, direction, kind, reply_to_mid, sent_ms, text,
+            attachments_key, num_edit, deleted_ms, unreadable_ms, read_ms
+        )
+        from written where not inserted
+    ) as messages,
+    array(select row(page_id, participant_id) from told where inserted) as conversations;
 
 -- name: upsert_reactions
 -- Joins reactions by ReactionRow.join; returns those that were written.
@@ -156,104 +273,6 @@ where (
     coalesce(excluded.emoji, ''), excluded.participant_id
 )
 returning page_id, mid, participant_id;
-
--- name: conversations_before
--- What Graph told of conversations so far, for those it tells of now.
-select c.page_id, c.participant_id, c.thread_id, c.participant_name, c.updated_ms
-from unnest($1::uuid[]) as new (id)
-cross join lateral (select * from conversations c where c.id = new.id offset 0) c;
-
--- name: upsert_conversations
--- Joins conversations by ConversationRow.join, leaving out those that would not change; a row
--- with `must` is written all the same, which holds its lock until its end is counted anew.
-insert into conversations as old (
-    page_id, participant_id, id, platform, thread_id, participant_name, name_as_of_ms,
-    updated_ms, updated_as_of_ms, last_sent_ms, last_mid, last_in_ms, last_out_ms,
-    read_event_ms, delivered_watermark_ms
-)
-select
-    new.page_id, new.participant_id, new.id, new.platform, new.thread_id, new.participant_name,
-    new.name_as_of_ms, new.updated_ms, new.updated_as_of_ms, new.last_sent_ms, new.last_mid,
-    new.last_in_ms, new.last_out_ms, new.read_event_ms, new.delivered_watermark_ms
-from unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[],
-    $14::bigint[], $15::uuid[], $16::boolean[]
-) as new (
-    page_id, participant_id, platform, thread_id, participant_name, name_as_of_ms, updated_ms,
-    updated_as_of_ms, last_sent_ms, last_mid, last_in_ms, last_out_ms, read_event_ms,
-    delivered_watermark_ms, id, must
-)
-left join lateral (select * from conversations c where c.id = new.id offset 0) known on true
-where new.must or known.page_id is null or not (
-    (new.thread_id is null or coalesce(known.thread_id <= new.thread_id collate "C", false))
-    and (
-        new.participant_name is null
-        or coalesce(
-            (known.name_as_of_ms, known.participant_name collate "C")
-            >= (new.name_as_of_ms, new.participant_name collate "C"),
-            false
-        )
-    )
-    and (
-        new.updated_ms is null
-        or coalesce(
-            (known.updated_ms, known.updated_as_of_ms) >= (new.updated_ms, new.updated_as_of_ms),
-            false
-        )
-    )
-    and (
-        new.last_sent_ms is null
-        or coalesce(
-            (known.last_sent_ms, known.last_mid) >= (new.last_sent_ms, new.last_mid collate "C"),
-            false
-        )
-    )
-    and (new.last_in_ms is null or coalesce(known.last_in_ms >= new.last_in_ms, false))
-    and (new.last_out_ms is null or coalesce(known.last_out_ms >= new.last_out_ms, false))
-    and (new.read_event_ms is null or coalesce(known.read_event_ms >= new.read_event_ms, false))
-    and (
-        new.delivered_watermark_ms is null
-        or coalesce(known.delivered_watermark_ms >= new.delivered_watermark_ms, false)
-    )
-)
-order by new.page_id collate "C", new.participant_id collate "C"
-on conflict (page_id, participant_id) do update set
-    thread_id = least(old.thread_id, excluded.thread_id),
-    (participant_name, name_as_of_ms) = (
-        select n.name, n.as_of_ms
-        from (values
-            (old.participant_name, old.name_as_of_ms),
-            (excluded.participant_name, excluded.name_as_of_ms)
-        ) as n (name, as_of_ms)
-        order by n.as_of_ms desc nulls last, n.name collate "C" desc
-        limit 1
-    ),
-    (updated_ms, updated_as_of_ms) = (
-        select u.updated_ms, u.as_of_ms
-        from (values
-            (old.updated_ms, old.updated_as_of_ms),
-            (excluded.updated_ms, excluded.updated_as_of_ms)
-        ) as u (updated_ms, as_of_ms)
-        order by u.updated_ms desc nulls last, u.as_of_ms desc
-        limit 1
-    ),
-    (last_sent_ms, last_mid) = (
-        select l.sent_ms, l.mid
-        from (values
-            (old.last_sent_ms, old.last_mid), (excluded.last_sent_ms, excluded.last_mid)
-        ) as l (sent_ms, mid)
-        order by l.sent_ms desc nulls last, l.mid desc
-        limit 1
-    ),
-    last_in_ms = greatest(old.last_in_ms, excluded.last_in_ms),
-    last_out_ms = greatest(old.last_out_ms, excluded.last_out_ms),
-    read_event_ms = greatest(old.read_event_ms, excluded.read_event_ms),
-    delivered_watermark_ms = greatest(
-        old.delivered_watermark_ms, excluded.delivered_watermark_ms
-    )
-returning
-    page_id, participant_id, thread_id, participant_name, updated_ms, xmax = 0 as inserted;
 
 -- name: recount_conversations
 -- Where a stored message changed, the conversation's end is counted anew from its messages, which
@@ -353,21 +372,6 @@ where not exists (
 order by new.page_id collate "C", new.event_key
 on conflict (page_id, event_key) do nothing;
 
--- name: insert_raw_events
--- A redelivered item within two days is not kept twice: an item's identity is its content's.
-insert into raw_events (received_at, identity, object, page_id, participant_id, mid, bytes)
-select
-    to_timestamp(new.received_ms / 1000.0), new.identity, new.object, new.page_id,
-    new.participant_id, new.mid, new.bytes
-from unnest(
-    $1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[]
-) as new (received_ms, identity, object, page_id, participant_id, mid, bytes)
-where not exists (
-    select from raw_events r
-    where r.identity = new.identity and r.received_at > $8::timestamptz
-)
-returning identity;
-
 -- name: forget_new_raw_events
 -- If another transaction is about to commit a message's unsend, that is waited for.
 with about as (
@@ -384,11 +388,11 @@ where about.deleted_ms is not null
     and r.identity = about.identity and r.received_at > $4::timestamptz;
 
 -- name: forget_raw_events
--- An unsent message's content goes from the raw copies too.
+-- An unsent message's content goes from the raw copies too, but for the unsends themselves ($3).
 update raw_events r set bytes = null
 from unnest($1::text[], $2::text[]) as gone (page_id, mid)
 where r.page_id = gone.page_id collate "C" and r.mid = gone.mid collate "C"
-    and r.bytes is not null;
+    and r.bytes is not null and r.identity <> all($3::uuid[]);
 
 -- name: insert_dead_letters
 -- A letter that is retried and fails again is open again; one that is open, or was discarded,
@@ -413,10 +417,3 @@ on conflict (digest) do update set
     resolution = null
 where old.resolution in ('retrying', 'retried')
 returning id;
-
--- name: insert_changes
-insert into changes (page_id, participant_id, conversation_id, kinds)
-select new.page_id, new.participant_id, new.id, string_to_array(new.kinds, ',')
-from unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
-    as new (page_id, participant_id, id, kinds)
-order by new.page_id collate "C", new.participant_id collate "C";

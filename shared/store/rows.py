@@ -295,6 +295,18 @@ class PrivacyRequest(Struct, kw_only=True):
     received_ms: int
 
 
+class SpanRow(Struct, frozen=True):
+    """Envelopes of one boot of an ingress that are applied: numbers from `first` to before `past`.
+
+    See `shared.backlog.envelope.Origin`.
+    """
+
+    ingress: str
+    boot: str
+    first: int
+    past: int
+
+
 class Batch(Struct):
     """What one transaction writes: rows by their key, each key once."""
 
@@ -309,6 +321,7 @@ class Batch(Struct):
     raws: dict[bytes, RawRow] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
     requests: list[PrivacyRequest] = field(default_factory=list)
+    spans: list[SpanRow] = field(default_factory=list)
 
 
 def columns(rows: list[Any]) -> list[Sequence[Any]]:

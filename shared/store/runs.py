@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import NotFound, PagewireError
-from shared.store import coverage, queries
+from shared.store import coverage, erasing, queries
 from shared.store.coverage import Mark
 from shared.store.database import Connection, Database
 
@@ -33,8 +33,9 @@ class LeaseLost(PagewireError):
 class Counts(Struct, kw_only=True, rename="camel"):
     """What a run did so far.
 
-    `synced` conversations were stored, `skipped` ones known already; a verification counts what
-    was `missing` and what it `repaired`. `calls` were made of the Graph API.
+    `total` conversations were gone through: `synced` ones were stored, `skipped` ones known
+    already; a verification counts what was `missing` and what it `repaired`. `calls` were made of
+    the Graph API.
     """
 
     total: int = 0
@@ -91,7 +92,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 class Waking(Struct, frozen=True):
-    """Something to go on with: a run, or a batch of which so many runs wait."""
+    """Something to go on with: a run, in whose company so many wait."""
 
     id: UUID
     priority: int
@@ -111,8 +112,8 @@ async def request(
 
     The first sync of a Page is a full one. An incremental one joins any walk of the Page that is
     not done. A full one joins only a full one, or makes one of a walk that has not begun;
-    otherwise it follows. A repair or a verification joins one like it that has not begun. Raises
-    NotFound for an unknown Page.
+    otherwise it follows. A repair or a verification joins one like it that has not begun, which
+    then does what either asked for. Raises NotFound for an unknown Page.
     """
     async with database.transaction() as connection:
         run_id, joined = await _request(connection, page_id, mode, priority, since, options)
@@ -159,32 +160,39 @@ async def _request(
     lane = "walk" if mode in _WALKS else mode
     await connection.execute(_SQL["lock_lane"], f"{page_id}/{lane}")
     for run in await connection.fetch(_SQL["open_runs"], page_id, lane):
-        becomes_full = mode == "full" and run["fresh"]
-        same = msgspec.json.decode(run["options"]) == (options or {})
-        if same and _joins(mode, run["mode"], fresh=run["fresh"]):
-            await connection.execute(_SQL["join_run"], run["id"], priority, since, becomes_full)
-            return run["id"], True
+        joins = _joins(mode, run["mode"])
+        if joins == "never":
+            continue
+        both = _either(msgspec.json.decode(run["options"]), options or {})
+        joined: UUID | None = await connection.fetchval(
+            _SQL["join_run"],
+            run["id"], priority, since, mode == "full", _json(both), joins == "always",
+        )  # fmt: skip
+        if joined is not None:
+            return joined, True
     run_id: UUID | None = await connection.fetchval(
-        _SQL["insert_run"],
-        page_id,
-        mode,
-        priority,
-        since,
-        msgspec.json.encode(options or {}).decode(),
+        _SQL["insert_run"], page_id, mode, priority, since, _json(options or {})
     )
     if run_id is None:
         raise NotFound(f"No Page has the id {page_id}.")
     return run_id, False
 
 
-def _joins(mode: Mode, running: Mode, *, fresh: bool) -> bool:
+def _joins(mode: Mode, other: Mode) -> Literal["always", "unbegun", "never"]:
+    """Tell whether a request is served by another run in its lane, or by one that has not begun."""
     match mode:
+        case "full" if other == "incremental":
+            return "unbegun"
         case "full":
-            return running == "full" or (fresh and running == "incremental")
+            return "always" if other == "full" else "never"
         case "repair" | "verify":
-            return running == mode and fresh
+            return "unbegun" if other == mode else "never"
         case _:
-            return True
+            return "always"
+
+
+def _either(one: dict[str, bool], other: dict[str, bool]) -> dict[str, bool]:
+    return {name: one.get(name, False) or other.get(name, False) for name in {*one, *other}}
 
 
 async def find(database: Database, run_id: UUID) -> Run:
@@ -201,9 +209,10 @@ async def members(database: Database, batch_id: UUID) -> list[tuple[str, Run]]:
 
 
 async def take(database: Database, run_id: UUID, lease: UUID, most: int) -> list[Taken]:
-    """Take a run, or up to `most` runs of a batch, under `lease`.
+    """Take a run and those that go together with it, `most` in all, under `lease`.
 
-    Taken are those that may go on now, that nobody holds, and whose Page is active.
+    Together go the runs of a batch, and those of one lane that are no walks. Taken are those that
+    may go on now, that nobody holds, and whose Page is active.
     """
     async with database.connection() as connection:
         ids = [row[0] for row in await connection.fetch(_SQL["takable"], run_id, most)]
@@ -227,7 +236,7 @@ async def _take_one(connection: Connection, run_id: UUID, lease: UUID) -> list[a
 
 
 async def next_due(database: Database, run_id: UUID) -> datetime | None:
-    """Return when the next step of a run, or of a batch's runs, may be taken, None for not soon."""
+    """Return when the next step of a run and its company may be taken, None for not soon."""
     async with database.connection() as connection:
         due: datetime | None = await connection.fetchval(_SQL["next_due"], run_id)
     return due
@@ -271,9 +280,13 @@ async def keep(
         await coverage.keep(connection, run.id, run.page_id, mark)
     if place is None:
         return
+    ids = [known for known in (run.page_id, run.instagram_id) if known]
+    named = [(page_id, person) for page_id in ids for person in erasing.numbers(place)]
     kept = await connection.fetchval(
-        _SQL["keep_place"], run.id, lease, place.decode(), _json(counts), LEASE
-    )
+        _SQL["keep_place"],
+        run.id, lease, place.decode(), _json(counts), LEASE,
+        [page_id for page_id, _ in named], [person for _, person in named],
+    )  # fmt: skip
     if kept is None:
         raise LeaseLost
 
@@ -336,11 +349,12 @@ async def wake(database: Database, most: int) -> list[Waking]:
     """Return what may go on and is held by nobody; what was returned rests for half a minute."""
     async with database.connection() as connection:
         rows = await connection.fetch(_SQL["wake_runs"], most)
-    waking: dict[UUID, Waking] = {}
+    waking: dict[object, Waking] = {}
     for row in rows:
-        key = row["batch_id"] or row["id"]
-        known = waking.get(key, Waking(key, row["priority"], 0))
-        waking[key] = Waking(key, min(known.priority, row["priority"]), known.runs + 1)
+        alone = row["id"] if row["lane"] == "walk" else (row["lane"], row["priority"])
+        key = row["batch_id"] or alone
+        known = waking.get(key, Waking(row["batch_id"] or row["id"], row["priority"], 0))
+        waking[key] = Waking(known.id, min(known.priority, row["priority"]), known.runs + 1)
     return list(waking.values())
 
 
@@ -384,5 +398,5 @@ def _taken(row: asyncpg.Record) -> Taken:
     )
 
 
-def _json(counts: Counts) -> str:
-    return msgspec.json.encode(counts).decode()
+def _json(value: Counts | dict[str, bool]) -> str:
+    return msgspec.json.encode(value).decode()

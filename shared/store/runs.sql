@@ -5,7 +5,7 @@
 select pg_advisory_xact_lock(hashtextextended($1, 2));
 
 -- name: open_runs
-select id, mode, options::text, started_at is null as fresh
+select id, mode, options::text
 from sync_runs
 where page_id = $1 and lane = $2 and status in ('queued', 'running', 'interrupted')
 order by requested_at;
@@ -43,13 +43,15 @@ select $1, run_id from unnest($2::uuid[]) as run_id
 on conflict do nothing;
 
 -- name: join_run
--- Whoever joins brings their rank, an earlier beginning, and a whole walk where it has not begun.
--- A run that waits goes on at once for people, and for anybody once its Page is active again; what
--- Facebook has closed stays closed in the budget.
+-- Whoever joins brings their rank, an earlier beginning, a whole walk and further options; where
+-- these need a run that has not begun ($6 false), one that has is not joined. A run that waits goes
+-- on at once for people, and for anybody once its Page is active again; what Facebook has closed
+-- stays closed in the budget.
 update sync_runs r set
     priority = least(r.priority, $2),
     since = case when $3::timestamptz is null then r.since else least(r.since, $3) end,
     mode = case when $4 then 'full' else r.mode end,
+    options = $5::jsonb,
     status = case when goes_on then 'queued' else r.status end,
     resume_at = case when goes_on then null else r.resume_at end,
     error = case when goes_on then null else r.error end,
@@ -60,7 +62,8 @@ from facebook_pages p,
             and (r0.resume_at is null or $2 = 0) as goes_on
         from sync_runs r0 where r0.id = $1
     ) waiting
-where r.id = $1 and p.facebook_page_id = r.page_id;
+where r.id = $1 and p.facebook_page_id = r.page_id and ($6 or r.started_at is null)
+returning r.id;
 
 -- name: active_pages
 select facebook_page_id from facebook_pages where status in ('active', 'parked')
@@ -84,16 +87,16 @@ where m.batch_id = $1
 order by p.name, r.page_id;
 
 -- name: takable
--- Of a run, or of a batch's, those that may go on now and that nobody holds.
+-- Of the runs that go together, those that may go on now and that nobody holds.
 select r.id
 from sync_runs r
 join facebook_pages p on p.facebook_page_id = r.page_id
-where (r.id = $1 or r.id in (select run_id from sync_members where batch_id = $1))
+where r.id in (select runs_beside($1))
     and r.status in ('queued', 'running', 'interrupted')
     and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
     and coalesce(r.lease_until, '-infinity') < clock_timestamp()
     and p.is_active and p.has_token
-order by r.priority, r.requested_at
+order by r.id <> $1, r.priority, r.requested_at
 limit $2;
 
 -- name: take_runs
@@ -137,7 +140,7 @@ from (select page_id, participant_id, at from changes order by id desc limit 100
 where page_id = any($1::text[]) and at >= $2;
 
 -- name: next_due
--- When the next step of a run, or of a batch's runs, may be taken; null when none is due soon.
+-- When the next step of the runs that go together may be taken; null when none is due soon.
 -- One that must follow another looks again in a second.
 select min(
     case
@@ -152,7 +155,7 @@ select min(
 )
 from sync_runs r
 join facebook_pages p on p.facebook_page_id = r.page_id
-where (r.id = $1 or r.id in (select run_id from sync_members where batch_id = $1))
+where r.id in (select runs_beside($1))
     and r.status in ('queued', 'running')
     and coalesce(r.lease_until, '-infinity') < clock_timestamp()
     and p.is_active and p.has_token;
@@ -164,9 +167,13 @@ update sync_runs set lease_id = null, lease_until = null where lease_id = $1;
 update sync_runs set lease_until = clock_timestamp() + $2 where lease_id = $1;
 
 -- name: keep_place
--- Only whoever holds the lease may move the place; what moved has not failed.
+-- Only whoever holds the lease may move the place; what moved has not failed. A place that names an
+-- erased person is not kept: whoever goes on from here begins again.
 update sync_runs set
-    cursor = $3, counts = $4::jsonb, tries = 0, error = null, error_code = null,
+    cursor = case
+        when not exists (select from erased_among($6::text[], $7::text[])) then $3::json
+    end,
+    counts = $4::jsonb, tries = 0, error = null, error_code = null,
     lease_until = clock_timestamp() + $5
 where id = $1 and lease_id = $2
 returning id;
@@ -183,7 +190,7 @@ returning id;
 -- name: end_run
 update sync_runs set
     status = $3, error_code = $4, error = $5, counts = $6::jsonb, finished_at = clock_timestamp(),
-    resume_at = null, lease_id = null, lease_until = null
+    cursor = null, resume_at = null, lease_id = null, lease_until = null
 where id = $1 and lease_id = $2
 returning id;
 
@@ -220,7 +227,7 @@ where id in (
     limit $1
     for update of r skip locked
 )
-returning id, priority, (
+returning id, priority, lane, (
     select m.batch_id from sync_members m join sync_runs b on b.id = m.batch_id
     where m.run_id = sync_runs.id and b.status = 'running'
     limit 1

@@ -50,6 +50,15 @@ async def test_a_worker_killed_again_and_again_applies_everything_once(stack: St
         stack.worker.start()
     await sending
     await stack.until(stack.drained)
+    # An entry that saw three of the kills is written item by item, and the item in hand at the
+    # third is set aside: kept, and brought back by whoever looks after it.
+    await stack.command("dead", "retry", "--all")
+
+    async def nothing_aside() -> bool:
+        open_ = await stack.rows("select count(*) from dead_letters where resolved_at is null")
+        return open_ == [(0,)] and await stack.drained()
+
+    await stack.until(nothing_aside)
     found = await stack.rows("select mid, text from messages order by mid")
     assert found == [(f"m_{n:05}", f"text {n}") for n in range(600)]
     assert await stack.rows("select count(*) from raw_events") == [(1200,)]
@@ -75,7 +84,7 @@ async def test_entries_of_a_worker_that_never_returns_are_applied_by_another(
     other = stack.process("other", "worker")
     other.start()
     try:
-        await stack.until(stack.drained, seconds=25)
+        await stack.until(stack.drained)
     finally:
         stack.worker.kill()
         other.stop()

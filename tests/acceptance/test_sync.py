@@ -9,6 +9,8 @@ import pytest
 
 from deploy.simulator import Config, Simulator
 from deploy.simulator.updates import Update
+from tests.acceptance import losing
+from tests.acceptance.losing import told, truth
 from tests.stack import SECRET, Stack, running
 
 # A thousand take minutes on two busy cores: PAGEWIRE_CONVERSATIONS=1000.
@@ -65,28 +67,27 @@ async def test_a_page_is_complete_after_changes_and_crashes(
     assert await told(stack) == truth(facebook)
 
 
+async def test_lost_webhooks_and_an_hour_unsubscribed_are_repaired_and_proven(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        Simulator(losing.CONFIG) as facebook,
+        running(
+            Stack(database, redis_url, tmp_path, graph=facebook.url, **losing.SETTINGS)
+        ) as stack,
+    ):
+        lost = await losing.lose(stack, facebook)
+        assert 0 < lost.dropped < 45
+        assert lost.after_the_hour >= lost.dropped + 90
+        assert (lost.alert, lost.subscribed_again) == ("webhooks_disabled", True)
+        proof = await losing.prove(stack, facebook)
+        assert (proof["status"], proof["missing"]) == ("complete", [])
+        assert await stack.rows("select proven_level from facebook_pages") == [("deep",)]
+        assert await told(stack) == truth(facebook)
+
+
 def unannounced(facebook: Simulator, page: str) -> list[Update]:
     """Ten conversations change, and no webhook tells us."""
     updates = facebook.happen(page, "message", conversations=10, webhook=False)
     assert len(updates) == 10
     return updates
-
-
-async def told(stack: Stack) -> set[tuple[str, str, str, str | None]]:
-    rows = await stack.rows(
-        "select mid, participant_id, direction, text from messages where deleted_ms is null"
-    )
-    return set(rows)
-
-
-def truth(facebook: Simulator) -> set[tuple[str, str, str, str | None]]:
-    return {
-        (
-            message.mid,
-            message.conversation.person.id,
-            "in" if message.inbound else "out",
-            message.text or None,
-        )
-        for message in facebook.truth.messages.values()
-        if message.deleted_ms is None
-    }

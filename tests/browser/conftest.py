@@ -227,6 +227,9 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nothing_installed = shutil.ignore_patterns("node_modules")
     copy = tmp_path_factory.mktemp("node") / "vendor"
     shutil.copytree(ROOT / "deploy" / "vendor", copy, ignore=nothing_installed)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(command, cwd=copy, check=True, capture_output=True)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
+    done = subprocess.run(command, cwd=copy, check=False, capture_output=True, text=True)
+    assert "EINTEGRITY" not in done.stderr
+    if done.returncode:
+        pytest.skip(f"cannot install the packages: {done.stderr.strip()[-300:]}")
     return copy

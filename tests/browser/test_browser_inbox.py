@@ -225,6 +225,9 @@ async def test_labels_of_facebook_are_shown_but_not_offered_for_change(visit: Vi
         for one in world.facebook.truth.pages[world.pages[0]].conversations()
         if one.person.labels and one.platform == "messenger" and one.person.name
     )
+    # Labels come after conversations, one call a person, when nothing else is to be done.
+    labelled = f"select 1 from conversation_tags where participant_id = '{of.person.id}'"
+    await until(lambda: world.stack.rows(labelled), bool, seconds=60)
     page = await open_inbox(visit)
     happen(world, of, text="I have a label")
     await open_thread(page, of)

@@ -105,7 +105,7 @@ FOREIGN += [
     ("api", "SCRIPT LOAD return(1)"),
     ("api", "ZREM pagewire:now job"),
     ("api", "GET pagewire:graph:app"),
-    ("worker", "EVALSHA 0 1 pagewire:backlog"),
+    ("worker", "EVALSHA 0 1 pagewire:cache:x"),
     ("worker", "GET pagewire:graph:app"),
     ("worker", "XGROUP DESTROY pagewire:backlog workers"),
     ("worker", "XGROUP SETID pagewire:backlog workers 0"),

@@ -15,13 +15,13 @@ from typing import Any
 
 import asyncpg
 
-from deploy.local import servers
+from deploy.local import ports, servers
 from deploy.local.process import Process as ServerProcess
 from deploy.local.process import Start
 from shared.backlog.stream import KEY, Stream
 from shared.redis import connect
 from tests.faults.proxy import Proxy
-from tests.stack import Process, Stack
+from tests.stack import SECRET, Process, Stack
 
 DATABASE = "postgres"
 
@@ -31,6 +31,7 @@ class Server:
 
     def __init__(self, made: servers.Server) -> None:
         self.url, self.data = made.url, made.data
+        self.binary = Path(made.program.command[0])
         self._program = made.program
         self._process: ServerProcess | None = None
 
@@ -38,6 +39,10 @@ class Server:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     async def start(self) -> None:
         start = Start(self._program)
@@ -87,6 +92,10 @@ class Cluster:
         self.ingress = self.stack.ingress
         self.worker = self.stack.worker
         self.other = self.stack.process("other", "worker", "--only", "ingest")
+        self.secret = SECRET
+        """What Facebook signs with."""
+        self.taken_over: list[float] = []
+        """Seconds until others had applied what a dead worker held."""
         self.client = connect(redis.url)
         self.stream = Stream(self.client)
 
@@ -120,14 +129,23 @@ class Cluster:
         """End a process as a deploy does. The ways to its servers are ours: they must go on."""
         return await asyncio.to_thread(process.stop)
 
-    def failing(self, of: str, point: str, nth: int) -> Process:
-        """Return a process that kills itself when it comes past a point for the nth time."""
-        return self.stack.process(
-            f"failing-{of}",
-            "tests.faults.failpoint",
-            of,
-            FAILPOINT=f"{point}:{nth}",
-        )
+    def failing(self, of: str, **how: str) -> Process:
+        """Return a process in which something goes wrong; see failpoint.py."""
+        return self.stack.process(f"failing-{of}", "tests.faults.failpoint", of, **how)
+
+    @asynccontextmanager
+    async def instead(self, of: str, process: Process) -> AsyncIterator[None]:
+        """Run a process in the place of the ingress or the worker for a while."""
+        usual: Process = getattr(self, of)
+        await self.stop(usual)
+        process.start()
+        try:
+            await until(self.answers, 30, f"{process.name} is ready")
+            yield
+        finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
+                await self.stop(process)
+            usual.start()
 
     async def command(self, *arguments: str) -> Any:
         return await self.stack.command(*arguments)
@@ -175,25 +193,84 @@ class Cluster:
             else:
                 path.unlink()
 
+    @asynccontextmanager
+    async def redis_copy(self) -> AsyncIterator[Path]:
+        """Make a real replica, and cut it off: its data, which falls behind from now on."""
+        folder = self._folder / "replica"
+        folder.mkdir(exist_ok=True)
+        with servers.redis_server(folder) as made:
+            copy = Server(made)
+            await copy.start()
+            port = ports.any_free("127.0.0.1")
+            await self.client.config_set("port", port)
+            there = connect(made.url)
+            try:
+                await there.execute_command("REPLICAOF", "127.0.0.1", str(port))
+
+                async def in_step() -> bool:
+                    found = await there.info("replication")
+                    return found.get("master_link_status") == "up"
+
+                await until(in_step, 30, "the replica is in step")
+                await there.execute_command("REPLICAOF", "NO", "ONE")
+                await copy.end(signal.SIGTERM)
+                yield made.data
+            finally:
+                await there.aclose()
+                await self.client.config_set("port", 0)
+                copy.close()
+                shutil.rmtree(folder)
+
+    def corrupt_redis(self) -> bool:
+        """Spoil the middle of a stopped Redis's log; tell whether there was enough of it."""
+        log = self._redis_log()
+        if log is None:
+            return False
+        written = log.read_bytes()
+        where = written.find(b"\r\n*", len(written) // 2, -10_000)
+        if where < 0:
+            return False
+        with log.open("r+b") as file:
+            file.seek(where + 2)
+            file.write(b"#")
+        return True
+
+    def mend_redis(self) -> None:
+        """Do what the runbook says: cut the log off where it is spoilt."""
+        tool = self._folder / f"{self.redis.binary.name.split('-')[0]}-check-aof"
+        with contextlib.suppress(FileExistsError):
+            tool.symlink_to(self.redis.binary)
+        log = self._redis_log()
+        assert log is not None
+        subprocess.run([tool, "--fix", log], input=b"y\n", check=True, stdout=subprocess.DEVNULL)
+
+    def _redis_log(self) -> Path | None:
+        logs = sorted(self.redis.data.rglob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+        return logs[-1] if logs else None
+
     def chop_redis(self, part: float) -> None:
         """Take away the end of a stopped Redis's log, as a power loss does."""
-        logs = sorted(self.redis.data.rglob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
-        if logs:
-            os.truncate(logs[-1], int(logs[-1].stat().st_size * (1 - part)))
+        if log := self._redis_log():
+            os.truncate(log, int(log.stat().st_size * (1 - part)))
 
 
 BACKLOG = KEY
 
 
 @asynccontextmanager
-async def cluster() -> AsyncIterator[Cluster]:
-    """A cluster that runs, with everything it started ended afterwards."""
+async def cluster(**homes: Path) -> AsyncIterator[Cluster]:
+    """A cluster that runs, with everything it started ended afterwards.
+
+    `homes`: where `redis` or `postgres` keeps its data, if not with the rest.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-faults-")))
         # As root, PostgreSQL runs as another account: it must be able to get there.
         folder.chmod(0o755)
-        redis = Server(stack.enter_context(servers.redis_server(folder)))
-        postgres = Server(stack.enter_context(servers.postgres_server(folder)))
+        redis = Server(stack.enter_context(servers.redis_server(homes.get("redis", folder))))
+        postgres = Server(
+            stack.enter_context(servers.postgres_server(homes.get("postgres", folder)))
+        )
         made = Cluster(redis, postgres, folder)
         try:
             await made.start()

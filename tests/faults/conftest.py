@@ -21,12 +21,6 @@ def report(request: pytest.FixtureRequest) -> Iterator[Report]:
     return request.config.stash[_REPORT]
 
 
-@pytest.fixture(scope="session")
-def minutes() -> float:
-    """How long the run may be; 0: a short one."""
-    return float(os.environ.get("FAULTS_MINUTES") or 0)
-
-
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import aiohttp
 
-from tests.stack import sign
+from tests.stack import SECRET, sign
 
 Outcome: TypeAlias = Literal["ok", "fail", "unknown"]
 
@@ -146,20 +146,30 @@ class Attempt(NamedTuple):
     status: int | str
 
 
+class Acked(NamedTuple):
+    """A body that was answered with 200, and when (seconds since the epoch)."""
+
+    items: list[Item]
+    sent: bytes
+    at: float
+
+
 class Ledger:
-    """Every attempt, and the items of every body that was answered with 200."""
+    """Every attempt, and every body that was answered with 200."""
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
-        self.acked: list[Item] = []
-        self.bodies: list[bytes] = []
+        self.acked: list[Acked] = []
+
+    @property
+    def items(self) -> int:
+        return sum(len(body.items) for body in self.acked)
 
     def note(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
 
     def acknowledged(self, items: list[Item], sent: bytes) -> None:
-        self.acked += items
-        self.bodies.append(sent)
+        self.acked.append(Acked(items, sent, time.time()))
 
     def not_ok(self, since: float, until: float) -> Counter[int | str]:
         """Return what attempts that began in a time were answered instead of 200."""
@@ -179,8 +189,16 @@ class Facebook:
     Two in a hundred bodies are delivered twice; items are shuffled over some seconds.
     """
 
-    def __init__(self, life: Life, url: Callable[[], str], ledger: Ledger, seed: int) -> None:
+    def __init__(
+        self,
+        life: Life,
+        url: str,
+        ledger: Ledger,
+        seed: int,
+        secret: Callable[[], str] = lambda: SECRET,
+    ) -> None:
         self._life, self._url, self._ledger = life, url, ledger
+        self._secret = secret
         self._dice = random.Random(seed)
         self._late: list[Item] = []
         self.done = False
@@ -210,7 +228,7 @@ class Facebook:
     def _some(self) -> list[Item]:
         """Return some items, a part of them held back for a later body: order is not promised."""
         dice = self._dice
-        fresh = self._life.items(dice.choice((1, 2, 8, 20, 60)))
+        fresh = self._life.items(dice.choice((1, 2, 8, 20, 60, 120)))
         pool = fresh + self._late
         dice.shuffle(pool)
         self._late = pool[: len(pool) // 5][:200]
@@ -227,12 +245,15 @@ class Facebook:
 
     async def attempt(self, session: aiohttp.ClientSession, sent: bytes) -> int | str:
         """Post a body once; return the status, or how there was none."""
-        headers = {"X-Hub-Signature-256": sign(sent), "Content-Type": "application/json"}
+        headers = {
+            "X-Hub-Signature-256": sign(sent, self._secret()),
+            "Content-Type": "application/json",
+        }
         began = time.monotonic()
         status: int | str
         try:
             async with session.post(
-                self._url() + "/api/webhook", data=sent, headers=headers
+                self._url + "/api/webhook", data=sent, headers=headers
             ) as answer:
                 await answer.read()
                 status = answer.status

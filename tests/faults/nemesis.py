@@ -6,9 +6,14 @@ time: but for two of them one of the two stores can be reached, and Facebook mus
 
 import asyncio
 import contextlib
+import json
 import os
 import random
+import resource
+import shutil
 import signal
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -18,10 +23,13 @@ import aiohttp
 import asyncpg
 from redis.exceptions import RedisError
 
+from deploy.local.errors import CannotStart
+from shared.tasks import end
 from tests.faults.cluster import BACKLOG, Cluster, until
+from tests.faults.facebook import GIVES_UP_ON_AN_ANSWER
 from tests.faults.failpoint import INGRESS_POINTS, WORKER_POINTS
 from tests.faults.proxy import TOXICS, Toxic
-from tests.stack import Process
+from tests.stack import SECRET, Process, sign
 
 Fault: TypeAlias = Callable[[Cluster, random.Random], AbstractAsyncContextManager[None]]
 
@@ -29,6 +37,12 @@ FAULTS: dict[str, Fault] = {}
 
 PATIENT = 20.0
 """Seconds in which what a dead worker had is applied by another."""
+
+READY_AGAIN = 10.0
+"""Seconds from a store's being back to an empty backlog."""
+
+OTHERS_SHARE = 4
+"""What bounds in seconds are multiplied by at most: the machine may not be ours alone."""
 
 
 def _fault(function: Callable[[Cluster, random.Random], AsyncIterator[None]]) -> Fault:
@@ -80,7 +94,6 @@ async def redis_stopped(cluster: Cluster, dice: random.Random) -> AsyncIterator[
 
 @_fault
 async def redis_wiped(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
-    await _workers_are_near(cluster)
     await cluster.redis.end()
     cluster.wipe_redis()
     yield
@@ -89,7 +102,6 @@ async def redis_wiped(cluster: Cluster, dice: random.Random) -> AsyncIterator[No
 
 @_fault
 async def redis_log_chopped(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
-    await _workers_are_near(cluster)
     await cluster.redis.end()
     cluster.chop_redis(dice.uniform(0.01, 0.3))
     yield
@@ -97,15 +109,80 @@ async def redis_log_chopped(cluster: Cluster, dice: random.Random) -> AsyncItera
 
 
 @_fault
+async def ingress_killed_and_redis_wiped(
+    cluster: Cluster, dice: random.Random
+) -> AsyncIterator[None]:
+    """Whoever could have sent the last entries again is dead, and nobody had applied them."""
+    for process in (cluster.worker, cluster.other):
+        process.signal(signal.SIGSTOP)
+    yield
+
+    async def some_wait() -> bool:
+        return (await cluster.stream.state()).unapplied >= 10
+
+    await until(some_wait, OTHERS_SHARE * READY_AGAIN, "the ingress fills Redis")
+    cluster.ingress.kill()
+    await cluster.redis.end()
+    cluster.wipe_redis()
+    await cluster.redis.start()
+    cluster.ingress.start()
+    for process in (cluster.worker, cluster.other):
+        process.signal(signal.SIGCONT)
+
+
+@_fault
+async def redis_failed_over_to_a_lagging_replica(
+    cluster: Cluster, dice: random.Random
+) -> AsyncIterator[None]:
+    async with cluster.redis_copy() as copy:
+        yield
+        await cluster.redis.end()
+        cluster.wipe_redis()
+        shutil.copytree(copy, cluster.redis.data, dirs_exist_ok=True)
+        await cluster.redis.start()
+
+
+@_fault
+async def redis_log_corrupted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """It does not start again until somebody has mended its log, and we do without."""
+    await cluster.redis.end()
+    spoilt = cluster.corrupt_redis()
+    if spoilt:
+        with contextlib.suppress(CannotStart):
+            await cluster.redis.start()
+            raise AssertionError("Redis starts on a spoilt log")
+    yield
+    if spoilt:
+        cluster.mend_redis()
+    await cluster.redis.start()
+
+
+def _says(name: str, answer: bytes) -> None:
+    async def answering(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        await cluster.ways["redis"].be(b"-" + answer + b"\r\n")
+        yield
+        await cluster.ways["redis"].be(None)
+
+    answering.__name__ = f"redis_says_{name}"
+    _fault(answering)
+
+
+_says("loading", b"LOADING Valkey is loading the dataset in memory")
+_says("read_only", b"READONLY You can't write against a read only replica.")
+_says("misconf", b"MISCONF Errors writing to the AOF file: No space left on device")
+_says("no_auth", b"NOAUTH Authentication required.")
+_says("wrong_password", b"WRONGPASS invalid username-password pair or user is disabled.")
+_says("cluster_down", b"CLUSTERDOWN The cluster is down")
+
+
+@_fault
 async def redis_flushed(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
-    await _workers_are_near(cluster)
     await cluster.client.flushall()
     yield
 
 
 @_fault
 async def redis_backlog_deleted(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
-    await _workers_are_near(cluster)
     await cluster.client.delete(BACKLOG)
     yield
 
@@ -114,7 +191,6 @@ async def redis_backlog_deleted(cluster: Cluster, dice: random.Random) -> AsyncI
 async def redis_backlog_of_another_type(
     cluster: Cluster, dice: random.Random
 ) -> AsyncIterator[None]:
-    await _workers_are_near(cluster)
     async with cluster.client.pipeline(transaction=True) as pipe:
         pipe.delete(BACKLOG)
         pipe.set(BACKLOG, "somebody else's")
@@ -309,6 +385,19 @@ async def postgres_connections_cut(cluster: Cluster) -> None:
 
 
 @_fault
+async def postgres_refuses_our_login(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """As with a password that was changed under us."""
+    async with _connected(cluster) as connection:
+        await connection.execute("alter role pagewire nologin")
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'pagewire' and pid <> pg_backend_pid()"
+        )
+        yield
+        await connection.execute("alter role pagewire login")
+
+
+@_fault
 async def postgres_long_transaction(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
     async with _connected(cluster) as connection, connection.transaction():
         await connection.execute("select pg_current_xact_id()")
@@ -392,6 +481,64 @@ async def all_workers_killed(cluster: Cluster, dice: random.Random) -> AsyncIter
 
 
 @_fault
+async def worker_gone(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """It does not come back until others have applied what it held."""
+    cluster.worker.kill()
+    died_ms = int(time.time() * 1000)
+    yield
+    cluster.taken_over.append(
+        await until(
+            lambda: cluster.applied_up_to(died_ms), OTHERS_SHARE * PATIENT, "others take over"
+        )
+    )
+    cluster.worker.start()
+
+
+def _wrong_inside(name: str, of: str, **how: str) -> None:
+    async def wrong(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+        async with cluster.instead(of, cluster.failing(of, **how)):
+            yield
+            # Long enough to be stopped, or to jump, some times.
+            await asyncio.sleep(2)
+
+    wrong.__name__ = name
+    _fault(wrong)
+
+
+_wrong_inside("ingress_loop_blocked", "ingress", BLOCKED="0.7")
+_wrong_inside("worker_loop_blocked", "worker", BLOCKED="0.3")
+_wrong_inside("ingress_clock_jumps_ahead", "ingress", CLOCK="3600")
+_wrong_inside("ingress_clock_jumps_back", "ingress", CLOCK="-3600")
+_wrong_inside("worker_clock_jumps", "worker", CLOCK="3600")
+
+
+@_fault
+async def ingress_out_of_files(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """No connection can be taken, and none to a store be made, until there are some again."""
+    pid = cluster.ingress.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 3, usual[1]))
+    silent = [await _socket_to(cluster) for _ in range(50)]
+    yield
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    for writer in silent:
+        writer.transport.abort()
+
+
+@_fault
+async def app_secret_rotated(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """First we know both, then Facebook signs with the new one, and all of it the way back."""
+    both = cluster.stack.process("rotated", "ingress", FACEBOOK_APP_SECRET=f"the next one,{SECRET}")
+    async with cluster.instead("ingress", both):
+        cluster.secret = "the next one"
+        yield
+        cluster.secret = SECRET
+        # What was signed with the other one is still under way.
+        await asyncio.sleep(GIVES_UP_ON_AN_ANSWER)
+
+
+@_fault
 async def worker_away_for_long(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
     """It comes back when another has taken over what it held, and still means to write it."""
     cluster.worker.signal(signal.SIGSTOP)
@@ -404,7 +551,7 @@ def _fails_at(of: str, point: str) -> None:
     async def failing(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
         process: Process = getattr(cluster, of)
         process.kill()
-        broken = cluster.failing(of, point, dice.randrange(1, 6))
+        broken = cluster.failing(of, FAILPOINT=f"{point}:{dice.randrange(1, 6)}")
         broken.start()
         try:
 
@@ -465,6 +612,27 @@ async def clients_sign_wrongly(cluster: Cluster, dice: random.Random) -> AsyncIt
 
 
 @_fault
+async def clients_five_times_too_many(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    """As much as can be sent over 64 connections: answered 200 or 503, and over when it is over."""
+    sent = json.dumps({"object": "page", "entry": [], "pad": "x" * 10_000}).encode()
+    answers: Counter[int] = Counter()
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        headers = {"X-Hub-Signature-256": sign(sent), "Content-Type": "application/json"}
+        while True:
+            async with session.post(
+                cluster.url + "/api/webhook", data=sent, headers=headers
+            ) as answer:
+                answers[answer.status] += 1
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
+        sending = [asyncio.create_task(send(session)) for _ in range(64)]
+        yield
+        await end(sending)
+    assert answers.keys() <= {200, 503}, answers
+
+
+@_fault
 async def clients_say_nothing(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
     silent = [await _socket_to(cluster) for _ in range(200)]
     yield
@@ -473,15 +641,6 @@ async def clients_say_nothing(cluster: Cluster, dice: random.Random) -> AsyncIte
 
 
 # --- hands ------------------------------------------------------------------------------------
-
-
-async def _workers_are_near(cluster: Cluster) -> None:
-    """Wait until what is unapplied is younger than what the ingress can send again."""
-
-    async def near() -> bool:
-        return await cluster.backlog_age() < 3
-
-    await until(near, PATIENT, "workers keep up")
 
 
 async def _socket_to(cluster: Cluster) -> asyncio.StreamWriter:
@@ -529,5 +688,12 @@ SHORT = (
     "worker_killed",
     "worker_dies_before_commit", "worker_dies_after_commit", "worker_dies_after_announce",
     "ingress_killed", "ingress_dies_after_store", "ingress_deployed",
+    "redis_wiped", "ingress_killed_and_redis_wiped", "redis_says_misconf", "app_secret_rotated",
 )  # fmt: skip
 """The kinds of a short run."""
+
+FEW = (
+    "redis_killed", "redis_wiped", "postgres_backends_ended", "worker_dies_after_commit",
+    "ingress_killed", "both_ways_refuse",
+)  # fmt: skip
+"""The kinds that every change is tried with."""

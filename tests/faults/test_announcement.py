@@ -61,7 +61,7 @@ async def test_a_killed_worker_leaves_no_stale_cache_and_no_silent_feed(point: s
         made.other.kill()
         made.worker.kill()
         listening = asyncio.create_task(reader.listen())
-        broken = made.failing("worker", point, 1)
+        broken = made.failing("worker", FAILPOINT=f"{point}:1")
         try:
             await _dies(made, broken)
             made.worker.start()

@@ -2,35 +2,36 @@
 
 import asyncio
 import json
-import os
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.events import Item, Rejected
-from shared.facebook import webhook
 from tests.faults.cluster import Cluster, cluster
+from tests.faults.fuzz_json import NOW_MS, is_answered_for
+from tests.faults.length import MINUTES, scaled
 from tests.faults.report import Report
-from tests.stack import sign
-from worker import merge
+from tests.stack import ROOT, sign
 
-LONG = bool(float(os.environ.get("FAULTS_MINUTES") or 0))
-HTTP_CASES = 20_000 if LONG else 600
-JSON_EXAMPLES = 30_000 if LONG else 300
-SLOW_SOCKETS = 2_000 if LONG else 300
-NORMAL_LOAD = 300 if LONG else 100  # requests before and during
+HTTP_CASES = scaled(30_000, 600)
+JSON_EXAMPLES = scaled(60_000, 300)
+FUZZER_RUNS = scaled(200_000, 2_000)
+SLOW_SOCKETS = 2_000 if MINUTES else 300
+NORMAL_LOAD = 300 if MINUTES else 100  # requests before and during
 
-NOISE = 0.0 if LONG else 0.05
+NOISE = 0.0 if MINUTES else 0.05
 """Seconds; a short look has too few requests to tell a p99 well on a machine that does more."""
 
-NOW_MS = 1_764_000_000_000
+STALL = 0.1 if MINUTES else 1.0
+"""Seconds that no other client waits while we do our worst."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,15 +84,25 @@ def request(dice: random.Random) -> bytes:
 async def test_no_request_is_answered_5xx_or_holds_up_another(
     made: Cluster, report: Report
 ) -> None:
+    """A stall shows in each of three looks; what else the machine does, hardly."""
     dice, answers = random.Random(report.seed), Counter()
-    numbers, slowest, done = iter(range(HTTP_CASES)), 0.0, False
+    slowest = sorted([await _fuzz(made, dice, answers) for _ in range(3)])[1]
+    assert made.ingress.running
+    assert not [status for status in answers if 500 <= status < 600]
+    assert slowest < STALL
+    report.count("HTTP requests made by fuzz", sum(answers.values()))
+    report.figures["slowest other request meanwhile, ms (median of 3 looks)"] = round(
+        1000 * slowest
+    )
+
+
+async def _fuzz(made: Cluster, dice: random.Random, answers: Counter) -> float:
+    """Send a third of the cases; return how long the slowest other request took."""
+    cases, slowest, done = iter(range(HTTP_CASES // 3)), 0.0, False
 
     async def fuzz() -> None:
-        for _ in numbers:
-            sent = request(dice)
-            status = await answered(made, sent)
-            answers[status] += 1
-            assert not 500 <= status < 600, sent
+        for _ in cases:
+            answers[await answered(made, request(dice))] += 1
 
     async def others() -> None:
         nonlocal slowest
@@ -105,9 +116,7 @@ async def test_no_request_is_answered_5xx_or_holds_up_another(
     await asyncio.gather(*(fuzz() for _ in range(16)))
     done = True
     await watching
-    assert made.ingress.running
-    report.figures["http_requests_fuzzed"] = sum(answers.values())
-    report.figures["slowest_other_request_meanwhile_ms"] = round(1000 * slowest)
+    return slowest
 
 
 async def answered(made: Cluster, sent: bytes) -> int:
@@ -217,19 +226,25 @@ def _every_json_is_answered_for(told: object, dice: random.Random, turned: bool)
     if turned:
         for _ in range(dice.randrange(1, 6)):
             body[dice.randrange(len(body))] = dice.randrange(256)
-    found = webhook.parse(bytes(body), NOW_MS)
-    assert all(isinstance(one, Item | Rejected) for one in found)
-    events = [event for one in found if isinstance(one, Item) for event in one.events]
-    merge.reduce(events)
-    for one in found:
-        # What is kept of an item says the same when it is read again.
-        again = webhook.parse(one.raw, NOW_MS)
-        assert [type(other) for other in again] == [type(one)]
+    is_answered_for(bytes(body))
 
 
 async def test_every_json_is_parsed_reduced_or_kept(report: Report) -> None:
     _every_json_is_answered_for()
-    report.figures["json_bodies_fuzzed"] = JSON_EXAMPLES
+    report.count("JSON bodies made by fuzz", JSON_EXAMPLES)
+
+
+@pytest.mark.skipif(not find_spec("atheris"), reason="has no wheel for this machine")
+@pytest.mark.timeout(1200)
+async def test_bytes_that_look_for_every_branch_are_parsed_reduced_or_kept(report: Report) -> None:
+    fuzzer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.fuzz_json", f"-runs={FUZZER_RUNS}"),
+        cwd=ROOT,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await fuzzer.communicate()
+    assert fuzzer.returncode == 0, said.decode(errors="replace")[-3000:]
+    report.count("bodies made by a coverage-guided fuzzer", 2 * FUZZER_RUNS)
 
 
 # --- slowness ---------------------------------------------------------------------------------
@@ -243,8 +258,9 @@ async def test_slow_sockets_do_not_slow_the_others_down(made: Cluster, report: R
         async with slow_sockets(made, SLOW_SOCKETS):
             beside.append(await p99(made))
     before, during = sorted(alone)[1], sorted(beside)[1]
-    report.figures["p99_alone_ms"] = round(1000 * before, 1)
-    report.figures[f"p99_beside_{SLOW_SOCKETS}_slow_sockets_ms"] = round(1000 * during, 1)
+    report.figures[f"ack p99 alone / beside {SLOW_SOCKETS:,} slow sockets, ms"] = (
+        f"{1000 * before:.1f} / {1000 * during:.1f}"
+    )
     assert during <= max(before * 1.2, before + 0.005) + NOISE
 
 

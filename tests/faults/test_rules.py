@@ -1,7 +1,6 @@
 """The merge rules as pure functions: properties that hold, and that break when a rule is broken."""
 
 import importlib.util
-import os
 import random
 import sys
 from collections.abc import Callable, Iterable
@@ -17,10 +16,12 @@ from shared.events import Event, Item
 from shared.facebook import webhook
 from shared.store import rows
 from tests.faults import facebook, oracle
+from tests.faults.length import scaled
+from tests.faults.report import Report
 from tests.integration.store.histories import history
 from worker import merge
 
-EXAMPLES = 200_000 if float(os.environ.get("FAULTS_MINUTES") or 0) else 300
+EXAMPLES = scaled(200_000, 300)
 TABLES = ("messages", "reactions", "conversations", "tags", "conversation_tags", "events")
 
 thorough = settings(
@@ -31,6 +32,7 @@ thorough = settings(
 )
 
 Reduce = Callable[[Iterable[Event]], Any]
+Rule = Callable[[Reduce, int, int], None]
 seeds, lengths = st.integers(0, 2**40), st.integers(1, 16)
 
 
@@ -81,16 +83,18 @@ def rows_are_those_expected(reduce: Reduce, seed: int, length: int) -> None:
     }
 
 
-@thorough
-@given(seeds, lengths)
-def test_order_repetition_and_cuts_do_not_matter(seed: int, length: int) -> None:
-    order_does_not_matter(merge.reduce, seed, length)
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("rule", [order_does_not_matter, rows_are_those_expected])
+def test_the_rules_hold_whatever_happens(rule: Rule, report: Report) -> None:
+    """Order, repetition and cuts do not matter; the rows are those the oracle expects."""
 
+    @thorough
+    @given(seeds, lengths)
+    def holds(seed: int, length: int) -> None:
+        rule(merge.reduce, seed, length)
 
-@thorough
-@given(seeds, lengths)
-def test_the_rows_are_those_the_oracle_expects(seed: int, length: int) -> None:
-    rows_are_those_expected(merge.reduce, seed, length)
+    holds()
+    report.count("examples of the merge rules", EXAMPLES // 2)
 
 
 MUTATIONS = {
@@ -147,12 +151,13 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_rule_that_is_broken_on_purpose_is_noticed(
-    mutation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mutation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Report
 ) -> None:
     before, after = MUTATIONS[mutation]
     reduce = mutant(before, after, tmp_path, monkeypatch).reduce
     with pytest.raises(AssertionError):
         hold(reduce, 3000)
+    report.count(f"rules broken on purpose and noticed, of {len(MUTATIONS)}", 1)
 
 
 def test_a_copy_with_no_rule_broken_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

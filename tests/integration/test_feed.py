@@ -2,15 +2,17 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from shared.store import feed
 from shared.store.database import Connection, Database
 from shared.store.feed import Consumer, Forgotten
+from tests.stack import ROOT
 
 PAGE = "1001"
 
@@ -145,6 +147,22 @@ async def test_a_consumer_sees_its_pages_only(store: Database) -> None:
     assert [one.participant_id for one in await consumer.read()] == ["ours"]
 
 
+async def test_a_consumer_whose_pages_are_silent_for_days_is_not_left_behind(
+    store: Database,
+) -> None:
+    consumer = Consumer(store, "indexer", pages=["2002"])
+    await consumer.read()
+    await changed(store, "theirs")
+    async with store.connection() as connection:
+        await connection.execute("update changes set at = now() - interval '25 hours'")
+        await connection.execute("update feed_consumers set moved_at = now() - interval '2 hours'")
+    assert await consumer.read() == []
+    await feed.forget(store)
+    async with store.connection() as connection:
+        await change(connection, "ours", page="2002")
+    assert [one.participant_id for one in await consumer.read()] == ["ours"]
+
+
 async def test_old_changes_go_and_whoever_had_not_seen_them_is_told(store: Database) -> None:
     consumer, position = Consumer(store, "indexer"), await feed.now(store)
     await consumer.read()
@@ -172,3 +190,34 @@ async def test_only_what_is_old_is_forgotten(store: Database) -> None:
     await feed.forget(store, timedelta())
     async with store.connection() as connection:
         assert await connection.fetchval("select count(*) from changes") == 0
+
+
+async def test_the_guides_example_goes_on_where_it_was_killed(
+    store: Database, database: str
+) -> None:
+    async def started() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "deploy/guides/examples/follow_changes.py", "example"),
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT), "DATABASE_URL": database},
+            stdout=asyncio.subprocess.PIPE,
+        )
+
+    await Consumer(store, "example").read()
+    for person in ("first", "second"):
+        example = await started()
+        assert example.stdout is not None
+        await changed(store, person)
+        line = ""
+        while str(await of(store, person)) not in line:
+            line = (await asyncio.wait_for(example.stdout.readline(), 20)).decode()
+        assert line.split()[1:] == ["message"]
+        example.kill()
+        await example.wait()
+
+
+async def of(store: Database, person: str) -> UUID:
+    async with store.connection() as connection:
+        return await connection.fetchval(
+            "select conversation_id from changes where participant_id = $1", person
+        )

@@ -5,7 +5,14 @@ import asyncio
 import pytest
 
 from ingress.api import streams
+from ingress.api.streams import Rhythm
 from tests.integration.api.world import PAGE, World, message
+
+
+@pytest.fixture
+def rhythm() -> Rhythm:
+    """Who has gone is noticed soon."""
+    return Rhythm(heartbeat=0.1)
 
 
 async def test_one_key_cannot_take_all_connections_for_its_streams(

@@ -69,7 +69,13 @@ def node():
     folder = ROOT / ".venv-clients-node"
     with made_once(folder, MESSENGER_SDK) as missing:
         if missing:
-            quietly = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
+            quietly = (
+                "--silent",
+                "--fetch-retries=0",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+            )
             kept = ("--prefix", folder, "--cache", folder / "cache")
             install("npm", "install", *quietly, *kept, MESSENGER_SDK)
     return folder

@@ -123,11 +123,13 @@ class History:
     def _leave_out(self, thread: Thread) -> Sequence[Chunk]:
         """Leave a conversation open, so that its trouble does not stop the others."""
         self._place.begun.remove(thread)
+        self.counts.total += 1
         self._place.left_out.append(thread.open.participant_id)
         return [Chunk(place=self._encoded())]
 
     def _end(self, thread: Thread, chunk: Chunk) -> None:
         self._place.begun.remove(thread)
+        self.counts.total += 1
         self._ended.append(thread.open.participant_id)
         chunk.marks.append(
             coverage.History(

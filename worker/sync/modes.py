@@ -50,6 +50,8 @@ class SyncModes:
         """Ask for what a finished run leaves to be done."""
         if run.mode in {"full", "incremental", "repair"}:
             await self._follow_walk(run)
+        elif run.mode == "verify":
+            await coverage.forget_listed(self._database, run.id)
 
     async def _walk(self, run: Taken) -> Walk:
         limit = self._settings.sync_slice

@@ -166,6 +166,7 @@ class AboutPeople:
     def _done(self, person: Person, events: list[Event], as_of_ms: int | None) -> Chunk:
         # Perhaps not committed yet when the next people are looked for.
         self._asked.append(person.participant_id)
+        self.counts.total += 1
         mark = PersonAsked(
             matter=self._subject.matter,
             page_id=person.page_id,

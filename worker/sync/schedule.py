@@ -97,11 +97,21 @@ async def ask_for_due(
 ) -> None:
     """Ask for the walks that are due; as one batch, so that they share their requests."""
     pages = await coverage.page_activity(database)
-    metrics.pages_silent.set(sum(is_silent(page, now) for page in pages))
-    metrics.pages_unproven.set(
-        sum(page.proven_at is None or now - page.proven_at > PROOF_HOLDS for page in pages)
-    )
+    _tell(pages, now)
     found = due(pages, interval=interval, full_interval=full_interval, now=now)
     for full, page_ids in ((True, found.full), (False, found.incremental)):
         if page_ids:
             await runs.request_all(database, full=full, priority=Priority.CRON, pages=page_ids)
+
+
+def _tell(pages: Iterable[PageActivity], now: datetime) -> None:
+    """Tell the metrics who is silent, and of whom it is proven that nothing is missing."""
+    silent = unproven = 0
+    metrics.page_proven.clear()
+    for page in pages:
+        silent += is_silent(page, now)
+        unproven += page.proven_at is None or now - page.proven_at > PROOF_HOLDS
+        at = page.proven_at.timestamp() if page.proven_at else 0
+        metrics.page_proven.labels(page.page_id, page.proven_level or "").set(at)
+    metrics.pages_silent.set(silent)
+    metrics.pages_unproven.set(unproven)

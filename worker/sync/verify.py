@@ -2,7 +2,8 @@
 
 Every conversation of every folder is compared, with the ids of its newest messages or (`deep`) of
 all of them; with `repair`, what is missing is then fetched, that and nothing else. What we have
-and Graph does not list is no fault, and what it lists but hides is not missing.
+and Graph does not list is no fault, and told of as information only; what it lists but hides is
+not missing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,18 @@ from shared.facebook import replies, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
 from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
 from shared.store import coverage, erasing
-from shared.store.coverage import Finding, Level, Mark, Point, Proven, Repaired
+from shared.store.coverage import (
+    AllListed,
+    Finding,
+    Level,
+    Listed,
+    Mark,
+    Point,
+    Proven,
+    Repaired,
+    Span,
+    Unlisted,
+)
 from shared.store.database import Database
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk, GoesInCircles, Question
@@ -29,6 +41,9 @@ from worker.sync.listings import (
 from worker.sync.planning import listings
 
 _TO_THE_END, _NO_DEEPER = 0, 2**62
+
+SETTLED_MS = 60_000
+"""What is younger may still be on its way to Graph's listings."""
 
 
 def place(
@@ -92,19 +107,38 @@ class Verify(Listings):
         people = [one.thread.participant_id for one in settled]
         erased = await erasing.erased_among(self._database, mailbox.page_id, people)
         missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
-        for one in kept:
-            if one.thread.participant_id in erased:
+        slices = [
+            (one.thread, replies.nested_messages(one, mailbox))
+            for one in kept
+            if one.thread.participant_id not in erased
+        ]
+        listed = tuple(thread.participant_id for thread, _ in slices)
+        chunk.marks.append(Listed(page_id=mailbox.page_id, participant_ids=listed))
+        chunk.marks += await self._unlisted(mailbox, slices)
+        for thread, nested in slices:
+            if thread.participant_id in missing:
+                chunk.marks.append(self._find(thread, ""))
                 continue
-            if one.thread.participant_id in missing:
-                chunk.marks.append(self._find(one.thread, ""))
-                continue
-            nested = replies.nested_messages(one, mailbox)
             if nested is not None:
-                chunk.marks += await self._compare(one.thread, nested)
+                chunk.marks += await self._compare(thread, nested)
             if self._goes_deeper(listing, nested):
                 after = nested.after if nested else None
-                listing.inner.append(Inner(thread=one.thread, after=after))
+                listing.inner.append(Inner(thread=thread, after=after))
         return [chunk]
+
+    async def _unlisted(
+        self, mailbox: Mailbox, slices: Iterable[tuple[Thread, MessageSlice | None]]
+    ) -> Sequence[Unlisted]:
+        """Compare the other way round, over the times that the newest messages span."""
+        spans, mids = [], []
+        for thread, nested in slices:
+            told = nested.found if nested else []
+            mids += [message.mid for message in told]
+            times = [message.sent_ms for message in told if isinstance(message, Message)]
+            if times:
+                # Of the oldest second there may be more in the next slice.
+                spans.append(Span(thread.participant_id, min(times) + 1000, thread.as_of_ms))
+        return await coverage.unlisted_messages(self._database, mailbox.page_id, spans, mids)
 
     async def _take_messages(
         self, _listing: Listing, inner: Inner, told: MessageSlice, _is_last: bool, /
@@ -135,7 +169,18 @@ class Verify(Listings):
 
     def _take_end(self, _: Listing, chunk: Chunk, /) -> None:
         if all(other.done for other in self._place.listings):
+            self._compare_listed(chunk)
             self._prove(chunk)
+
+    def _compare_listed(self, chunk: Chunk) -> None:
+        """Find what was not listed at all, unless a listing that we know of could not be read."""
+        ids = [known for known in (self._page_id, self._instagram_id) if known]
+        read = {
+            (one.platform, one.folder) for one in self._place.listings if one.started_ms is not None
+        }
+        if read.issuperset(listings(instagram=self._instagram_id is not None)):
+            before = min(one.started_ms or 0 for one in self._place.listings) - SETTLED_MS
+            chunk.marks.append(AllListed(page_ids=tuple(ids), before_ms=before))
 
     def _prove(self, chunk: Chunk) -> None:
         """Say that the Page is complete, as of the beginning, when nothing is missing any more."""

@@ -36,8 +36,8 @@ class Watch:
     async def look(self, every: timedelta, now: datetime, page_id: str | None = None) -> None:
         """Check up to fifty Pages (or one) that were not checked for so long, in one request.
 
-        Where a wanted field is missing, we were dropped: the Page is repaired from when it was
-        last seen subscribed, and subscribed again. Raises Unavailable.
+        Where a wanted field is missing, we were dropped: the Page is repaired from the last event
+        on, and subscribed again. Raises Unavailable.
         """
         watched = {
             page.page_id: (page, token)
@@ -60,9 +60,12 @@ class Watch:
         fields = replies.subscribed_fields(reply, self._app_id)
         if not fields.issuperset(WANTED_FIELDS):
             # Asked for first: were we to stop here, the gap would not be seen again.
-            since = page.seen_at or now - FIRST_GAP
             await runs.request(
-                self._database, page.page_id, "repair", priority=Priority.CRON, since=since
+                self._database,
+                page.page_id,
+                "repair",
+                priority=Priority.CRON,
+                since=_last_event(page, now),
             )
             answer = await self._subscribe(page, token, fields)
             is_subscribed = isinstance(answer, Reply)
@@ -82,6 +85,16 @@ class Watch:
             return self._keys.decrypt(page.token, page.page_id)
         except CannotDecrypt:
             return None
+
+
+def _last_event(page: WatchedPage, now: datetime) -> datetime:
+    """Return since when something may be missing.
+
+    Facebook fails to reach us for an hour before it drops us, and all that while we are seen
+    subscribed: what counts is when we last heard of anybody.
+    """
+    seen_at = page.seen_at or now - FIRST_GAP
+    return min(seen_at, page.last_message_at or seen_at)
 
 
 def _ask(page: WatchedPage, token: Secret, request: Request) -> Ask:

@@ -1,6 +1,6 @@
 -- Whoever serves readers asks whether a Page has a token, and needs no right to the token itself.
 alter table facebook_pages
-    add column has_token boolean not null generated always as (access_token is not null) stored;
+    add column has_token boolean not null generated always as (not access_token is null) stored;
 
 -- Where the search for expired messages is: it goes through the conversations by their key, in one
 -- pass an hour, and a pass may take many rounds.

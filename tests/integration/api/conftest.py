@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from ingress.api import Deps, setup_api
 from ingress.api.streams import Rhythm
 from ingress.health import setup_health
+from ingress.listen import Listener
 from shared import config
 from shared.cache import Cache
 from shared.redis import connect
@@ -56,10 +56,13 @@ async def world(environ: dict[str, str], rhythm: Rhythm) -> AsyncIterator[World]
         made[name] = secret.reveal()
     # unsafe: the jar takes cookies from an IP address too.
     jar = aiohttp.CookieJar(unsafe=True)
-    async with (
-        TestServer(app) as server,
-        aiohttp.ClientSession(server.make_url("/"), cookie_jar=jar) as http,
-    ):
-        yield World(server, api, http, store, Effects(workers_cache), made)
+    listener = Listener(app)
+    url = f"http://127.0.0.1:{await listener.start('127.0.0.1', 0)}"
+    async with aiohttp.ClientSession(url, cookie_jar=jar) as http:
+        world = World(listener, url, api, http, store, Effects(workers_cache), made)
+        await world.until(world.follows)
+        yield world
+    await listener.drain()
+    await listener.close()
     await workers_cache.aclose()
     await store.close()

@@ -171,7 +171,7 @@ async def _ask(world: World, method: str, path: str, body: bytes) -> None:
         "Authorization": f"Bearer {world.keys['admin']}",
         "Content-Type": "application/json",
     }
-    url = URL(f"{str(world.server.make_url('/')).rstrip('/')}{path}", encoded=True)
+    url = URL(f"{world.url}{path}", encoded=True)
     async with world.http.request(method, url, headers=headers, data=body) as answer:
         raw = await answer.read()
     assert answer.status < 500, (path, body)

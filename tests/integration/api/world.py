@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
 from ingress.api import Api
+from ingress.listen import Listener
 from shared import events
 from shared.events import Event
 from shared.store.applying import apply
@@ -32,7 +32,8 @@ class Reply(Struct, frozen=True):
 class World(Struct):
     """An API on a port of its own, and hands to do with it what people and workers do."""
 
-    server: TestServer
+    server: Listener
+    url: str
     api: Api
     http: aiohttp.ClientSession
     database: Database
@@ -66,6 +67,10 @@ class World(Struct):
     async def rows(self, sql: str, *values: object) -> list[Any]:
         async with self.database.connection() as connection:
             return [tuple(row) for row in await connection.fetch(sql, *values)]
+
+    async def follows(self) -> bool:
+        """Whether the API has begun to look at the feed: from then on it tells every change."""
+        return self.api._hub._position is not None
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
@@ -109,6 +110,25 @@ async def test_applied_entries_beyond_the_size_bound_go_before_their_hour(
         await stream.trim()
     used = await redis.memory_usage(KEY, samples=0)
     assert 0.4 * (1 << 20) < used < 1.2 * (1 << 20)
+
+
+async def test_workers_that_are_gone_and_hold_nothing_are_forgotten(
+    redis: Redis, redis_url: str, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await stream.forget_gone() == 0  # before there is a stream, and before there is a group
+    await redis.xadd(KEY, {"e": packed()})
+    assert await stream.forget_gone() == 0
+    for slot, acks in (("holds one", False), ("holds none", True)):
+        await redis.xadd(KEY, {"e": packed()})
+        async with contextlib.aclosing(StreamReader(redis_url, slot)) as found:
+            entries = await found.read(1, 1 << 20, 0)
+            if acks:
+                await found.ack(entries)
+    assert await stream.forget_gone() == 0  # not gone for long
+    monkeypatch.setattr(backlog_stream, "GONE_AFTER", timedelta())
+    assert await stream.forget_gone() == 1
+    (left,) = await redis.xinfo_consumers(KEY, GROUP)
+    assert (left["name"], left["pending"]) == (b"holds one", 1)
 
 
 async def test_a_lost_group_is_made_again_from_the_first_entry(

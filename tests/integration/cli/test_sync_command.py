@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
+from ingress.cli.following import said
 from shared import queue
 from shared.queue import NOW, SyncStep
 from shared.store import pages, runs
 from shared.store.database import Database
+from shared.store.progress import Progress
 from shared.store.runs import Counts, Run
 from tests.integration.cli.called import Command
 
@@ -141,9 +145,31 @@ async def test_which_page_must_be_said(run: Command, wrong: list[str]) -> None:
 async def test_a_wait_that_nobody_ends_says_what_may_be_missing(
     run: Command, store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def note(text: str) -> None:
+        print(text, file=sys.stderr)
+        loop.call_soon_threadsafe(said.set)
+
     monkeypatch.setattr("ingress.cli.following.PATIENCE", 0)
+    monkeypatch.setattr("ingress.cli.show.note", note)
     waiting = asyncio.create_task(run("sync", "1", "--wait"))
-    await asyncio.sleep(0.5)
+    await said.wait()
     async with worker(store):
         ended = await waiting
     assert "No worker has begun yet" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (Progress(done=3, total=None, left=None), "3 conversations, of an unknown number"),
+        (Progress(done=3, total=9, left=None), "3 of about 9 conversations"),
+        (
+            Progress(done=3, total=9, left=timedelta(seconds=61.4)),
+            "3 of about 9 conversations, about 0:01:01 left",
+        ),
+    ],
+)
+def test_the_progress_bar_says_what_is_known_and_no_more(progress: Progress, words: str) -> None:
+    assert said(progress) == words

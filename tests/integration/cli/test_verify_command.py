@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from shared.store import coverage, pages, runs
-from shared.store.coverage import Finding, Repaired
+from shared.store.coverage import Finding, Repaired, Unlisted
 from shared.store.database import Database
 from shared.store.runs import Counts
 from tests.integration.cli.called import Command
@@ -41,6 +41,9 @@ async def verify_all(store: Database) -> None:
                     if lacks and run.options["repair"]:
                         fetched = Repaired(thread_id="t_1", mid="m_1")
                         await coverage.keep(connection, run.id, "1", fetched)
+                    if lacks:
+                        extra = Unlisted(page_id="1", participant_id="psid", mids=("m_2",))
+                        await coverage.keep(connection, run.id, "1", extra)
                 counts = Counts(
                     total=9, missing=int(lacks), repaired=int(lacks and run.options["repair"])
                 )
@@ -68,6 +71,8 @@ async def test_what_is_missing_is_named(run: Command, store: Database) -> None:
     assert told["missing"] == [
         {"page_id": "1", "participant_id": "psid", "thread_id": "t_1", "mid": "m_1"}
     ]
+    assert told["unlisted"] == [{"page_id": "1", "participant_id": "psid", "mid": "m_2"}]
+    assert "only here: page 1, person psid, message m_2" in shown.out
     assert (shown.status, "missing: page 1, thread t_1, message m_1" in shown.out) == (1, True)
 
 
@@ -76,6 +81,22 @@ async def test_a_complete_page_is_well(run: Command, store: Database) -> None:
         ended = await run("verify", "2", "--deep", "--json")
     assert (ended.status, ended.json[0]["missing"]) == (0, [])
     assert ended.json[0]["options"] == {"deep": True, "repair": False}
+
+
+async def test_of_a_history_that_is_still_being_fetched_that_is_said(
+    run: Command, store: Database
+) -> None:
+    async with store.connection() as connection:
+        await connection.execute(
+            "insert into conversations (page_id, participant_id, id, platform, thread_id)"
+            " values ('2', '7001', gen_random_uuid(), 'messenger', 't_1')"
+        )
+    async with worker(store):
+        assert (
+            "The history of Two is still being fetched"
+            in (await run("verify", "--all", "--deep")).err
+        )
+        assert "history" not in (await run("verify", "2")).err
 
 
 async def test_what_was_repaired_is_no_longer_missing(run: Command, store: Database) -> None:

@@ -9,15 +9,12 @@ from shared.store import queries
 from shared.store.database import Database
 
 HOT = {
-    "stored_messages": {"messages_pkey"},
-    "upsert_messages": set(),
+    "look": {"messages_pkey", "conversations_id_key", "identity"},
+    "write": set(),
     "upsert_reactions": {"reactions_pkey"},
-    "conversations_before": {"conversations_id_key"},
-    "upsert_conversations": {"conversations_id_key"},
     "recount_conversations": {"messages_thread", "messages_read", "conversations_id_key"},
     "insert_events": {"events_pkey"},
     "forget_raw_events": {"page_id_mid"},
-    "insert_raw_events": {"identity"},
 }
 
 

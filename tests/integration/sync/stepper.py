@@ -5,7 +5,7 @@ import os
 import sys
 from uuid import UUID
 
-from shared import config
+from shared import config, log
 from tests.integration.sync.desk import worker_tools
 from worker.outcome import Snooze
 from worker.sync.step import take_step
@@ -18,4 +18,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    log.configure("error")
     asyncio.run(main())

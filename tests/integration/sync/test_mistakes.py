@@ -6,15 +6,19 @@ from uuid import UUID
 
 import pytest
 
+from deploy.simulator import wire
 from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
-from shared import events, metrics
-from shared.cache import CHANNEL
+from shared import config, events, metrics
+from shared.cache import CHANNEL, Cache, Question, about_conversation
+from shared.errors import SettingsError
+from shared.facebook import webhook
 from shared.facebook.limits import Priority
 from shared.ids import conversation_id
 from shared.redis import connect
 from shared.store import pages, runs
 from shared.store.applying import apply
+from tests.integration.intake.intake_world import World
 from worker.merge import reduce
 from worker.outcome import Done
 from worker.sync import step as module
@@ -139,6 +143,50 @@ async def test_8_a_conversation_and_its_messages_are_stored_together_or_not_at_a
         assert await it.value("select cursor from sync_runs") is None
 
 
+async def test_9_the_webhook_says_200_to_nothing_that_is_unsigned_or_not_kept(
+    redis_url, database, capfd
+):
+    """It has no verify token of its own either, and what people write stays out of its log."""
+    with pytest.raises(SettingsError, match="WEBHOOK_VERIFY_TOKEN"):
+        config.load({}, wants=("webhook_verify_token",))
+    ingress, body = World(redis_url, database), b'{"text":"canary-9"}'
+    await ingress.start()
+    assert (await ingress.post(body, secret="somebody-else's"))[0] == 401
+    assert (await ingress.post(body))[0] == 200
+    await ingress.stop()
+    await ingress.redis.aclose()
+    nowhere = World("redis://127.0.0.1:1", "postgresql://127.0.0.1:1/nowhere")
+    await nowhere.start()
+    assert (await nowhere.post(body))[0] == 503
+    await nowhere.stop()
+    assert "canary-9" not in "".join(capfd.readouterr())
+
+
+async def test_10_every_kind_of_event_is_stored_and_echoes_say_that_they_are(desk):
+    async with desk(Config(conversations=1, messages=4)) as it:
+        page = it.only_page()
+        acts = ("message", "echo", "postback", "edit", "react", "read", "deliver", "label")
+        told = [update for act in acts for update in it.sim.happen(page, act, webhook=False)]
+        body = wire.encode(wire.body("page", told, it.sim.clock.now_ms()))
+        items = webhook.parse(body, it.sim.clock.now_ms())
+        await apply(it.database, reduce([event for one in items for event in one.events]))
+        for what in (
+            "messages where direction = 'in' and kind = 'message' and sent_ms is not null",
+            "messages where direction = 'out' and source = 'echo'",
+            "messages where kind = 'postback'",
+            "messages where num_edit > 0",
+            "reactions where active",
+            "conversations where read_watermark_ms > 0 and delivered_watermark_ms > 0",
+            "conversation_tags where active",
+        ):
+            assert await it.value(f"select count(*) from {what}"), what
+        (unsend,) = it.sim.happen(page, "unsend", webhook=False)
+        body = wire.encode(wire.body("page", [unsend], it.sim.clock.now_ms()))
+        (item,) = webhook.parse(body, it.sim.clock.now_ms())
+        await apply(it.database, reduce(item.events))
+        assert await it.value("select count(*) from messages where deleted_ms is not null")
+
+
 async def test_11_a_sync_does_not_overwrite_a_newer_webhook(desk):
     async with desk(Config(conversations=1, messages=1)) as it:
         page = it.only_page()
@@ -237,10 +285,13 @@ async def test_13_exactly_the_conversations_that_changed_are_announced(desk, red
         async with connect(redis_url) as redis, redis.pubsub() as listening:
             await listening.subscribe(CHANNEL)
             await it.sync(page)
+            await redis.publish(CHANNEL, b"")
             announced = set()
-            while message := await listening.get_message(timeout=0.2):
+            async for message in listening.listen():
                 if message["type"] == "message":
                     ids = message["data"]
+                    if not ids:
+                        break
                     announced |= {UUID(bytes=ids[n : n + 16]) for n in range(0, len(ids), 16)}
         expected = {conversation_id(page, conversation.person.id) for conversation in changed}
         assert announced == expected
@@ -254,8 +305,12 @@ async def test_14_everybody_shares_one_budget_and_nobody_sleeps_on_a_limit(desk)
         page = it.only_page()
         walk = await it.request(page)
         history = await it.request(page, "history", priority=Priority.HISTORY)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.gather(it.finish(walk), it.finish(history, within=4))
+
+        async def some_history() -> None:
+            with contextlib.suppress(TimeoutError):
+                await it.finish(history, within=4)
+
+        await asyncio.gather(it.finish(walk), some_history())
         assert it.sim.calls.list(code=613) == []
         it.sim.faults.add(Fault(kind="error", error="80006", count=1))
         run = await it.request(page, "full")
@@ -311,6 +366,26 @@ async def test_17_a_sync_tells_how_far_it_is_and_why_it_stopped(desk):
         assert failed.status == "failed"
         assert failed.error
         assert failed.finished_at
+
+
+async def test_18_what_a_sync_changes_is_fresh_in_every_process_at_once(desk, redis_url):
+    async with desk(Config(conversations=1, messages=1)) as it:
+        page = it.only_page()
+        await it.sync(page)
+        (conversation,) = it.sim.truth.page(page).conversations()
+        mine = conversation_id(page, conversation.person.id)
+        question = Question("messages", mine.hex, (about_conversation(mine),))
+
+        async def load() -> bytes:
+            return b"%d" % await it.value("select count(*) from messages")
+
+        processes = [Cache(connect(redis_url)) for _ in range(3)]
+        assert {await one.get(question, load) for one in processes} == {b"1"}
+        it.sim.happen(page, conversations=1, webhook=False)
+        await it.sync(page)
+        assert {await one.get(question, load) for one in processes} == {b"2"}
+        for one in processes:
+            await one.aclose()
 
 
 async def test_since_is_never_sent_so_no_mode_of_it_changes_anything(desk):

@@ -4,9 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
-import random
-import sys
 
 import pytest
 
@@ -14,19 +11,15 @@ from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
 from shared.store import pages, runs
 from tests.integration.sync.desk import newest
+from tests.integration.sync.interruptions import (
+    SLICES,
+    cut_off_after,
+    fetched,
+    interrupted_walk,
+    killed_after,
+)
 from worker.outcome import Done, Snooze
 from worker.sync import step as module
-
-SLICES = "/conversations$"
-
-
-def fetched(sim) -> int:
-    """How many conversations Graph handed out for the inbox."""
-    return sum(
-        int(call.parameters["limit"])
-        for call in sim.calls.list(SLICES)
-        if call.http == 200 and call.parameters.get("folder", "inbox") == "inbox"
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -34,33 +27,22 @@ def _quick_retries(monkeypatch):
     monkeypatch.setattr(module, "_backoff", lambda tries: module.timedelta(milliseconds=50))
 
 
-async def interrupted_after(it, run, calls: int) -> None:
-    """Take a step and cut it off once so many slices were asked for."""
-    stepping = asyncio.create_task(it.step(run))
-    async with asyncio.timeout(10):
-        while len(it.sim.calls.list(SLICES)) < calls and not stepping.done():
-            await asyncio.sleep(0.002)
-    stepping.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await stepping
-
-
 async def test_a_step_that_is_cut_off_is_gone_on_with_from_its_place(desk):
     async with desk(Config(conversations=100, messages=4), sync_slice="10") as it:
         run = await it.request(it.only_page())
-        await interrupted_after(it, run, 8)
+        await cut_off_after(it, run, 8)
         assert await it.value("select count(*) from conversations") >= 20
         assert await it.value("select count(*) from sync_points where folder = 'inbox'") == 0
         done = await it.finish(run)
         assert done.status == "complete"
         assert await it.stored_mids() == it.true_mids()
-        assert fetched(it.sim) <= 100 + 2 * 10
+        assert fetched(it) <= 100 + 2 * 10
 
 
 async def test_a_step_gives_its_lease_back_when_it_is_cut_off(desk):
     async with desk(Config(conversations=50, messages=4), sync_slice="10") as it:
         run = await it.request(it.only_page())
-        await interrupted_after(it, run, 3)
+        await cut_off_after(it, run, 3)
         assert await it.value("select lease_id from sync_runs where id = $1", run.id) is None
 
 
@@ -89,43 +71,20 @@ async def test_who_lost_the_lease_keeps_nothing_and_moves_nothing(desk):
         assert await it.value("select count(*) from sync_points where folder = 'inbox'") == 0
 
 
-async def test_a_walk_stopped_twenty_times_at_random_is_complete(desk):
-    simulated = Config(conversations=200, messages=6)
-    async with desk(simulated, sync_slice="10") as it:
-        page, dice = it.only_page(), random.Random(7)
-        run = await it.request(page)
-        dead_cursors = 0
-        for number in range(20):
-            done = len(it.sim.calls.list(SLICES))
-            kind = number % 5
-            if kind == 0:
-                await interrupted_after(it, run, done + dice.randint(1, 3))
-            elif kind == 4:
-                dead_cursors += 1
-                it.sim.expire_cursors()
-                await interrupted_after(it, run, done + 2)
-            else:
-                error = ("1", "613", "190/460")[kind - 1]
-                skip = dice.randint(0, 2)
-                it.sim.faults.add(Fault(kind="error", error=error, path=SLICES, skip=skip, count=1))
-                await it.step(run)
-                it.sim.faults.clear()
-                await it.value("update sync_runs set resume_at = null where resume_at is not null")
-                await it.tools.graph._budget._take.registered_client.flushall()
-                if kind == 3:
-                    assert await it.value("select status from facebook_pages") == "parked"
-                    await it.renew_token(page)
-        done = await it.finish(run)
-        assert done.status == "complete"
+async def test_a_walk_interrupted_twenty_times_at_random_is_complete(desk):
+    """kill -9 of a real process, 500, 613, a dead token and then a new one, dead cursors."""
+    async with desk(Config(conversations=300, messages=6), sync_slice="10") as it:
+        walked = await interrupted_walk(it, times=20, slice_=10)
+        assert (walked.run.status, walked.interrupted) == ("complete", 20)
         assert await it.stored_mids() == it.true_mids()
-        assert fetched(it.sim) <= 200 + 20 * 10 + dead_cursors * 200
+        assert walked.fetched <= walked.most
 
 
 async def test_an_expired_cursor_restarts_the_walk_and_forgets_nothing(desk):
     async with desk(Config(conversations=60, messages=3), sync_slice="10") as it:
         page = it.only_page()
         run = await it.request(page)
-        await interrupted_after(it, run, 8)
+        await cut_off_after(it, run, 8)
         before = await it.value("select count(*) from conversations")
         started = await it.value("select cursor->'listings'->0->>'started_ms' from sync_runs")
         it.sim.expire_cursors()
@@ -173,7 +132,7 @@ async def test_a_dead_token_parks_the_page_and_a_new_one_goes_on(desk):
     async with desk(Config(conversations=60, messages=3), sync_slice="10") as it:
         page = it.only_page()
         run = await it.request(page)
-        await interrupted_after(it, run, 3)
+        await cut_off_after(it, run, 3)
         it.sim.tokens.kill(it.sim.truth.page(page), 460)
         it.sim.calls.clear()
         assert await it.step(run) == Done()
@@ -286,7 +245,7 @@ async def test_a_refusal_that_stays_fails_the_run_after_a_second_try(desk):
 async def test_an_answer_that_takes_too_long_is_asked_for_in_pieces(desk, monkeypatch):
     from worker.sync import asking
 
-    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    monkeypatch.setattr(asking, "PATIENCE", 1)
     async with desk(Config(conversations=20, messages=2), sync_slice="20") as it:
         it.sim.faults.add(Fault(kind="slow", path="^/$|conversations$", count=1))
         run = await it.sync(it.only_page())
@@ -378,21 +337,8 @@ async def test_kill_9_in_the_middle_of_a_walk_and_of_its_history_loses_nothing(d
         for mode, path in (("full", SLICES), ("history", "/messages$")):
             run = await it.request(it.only_page(), mode)
             for _ in range(2):
-                asked = len(it.sim.calls.list(path))
-                stepper = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    *("-m", "tests.integration.sync.stepper", str(run.id)),
-                    env=os.environ | it.environ,
-                )
-                async with asyncio.timeout(20):
-                    while len(it.sim.calls.list(path)) < asked + 7 and stepper.returncode is None:
-                        await asyncio.sleep(0.01)
-                stepper.kill()
-                await stepper.wait()
+                await killed_after(it, run, len(it.sim.calls.list(path)) + 7, path)
                 assert (await runs.find(it.database, run.id)).status == "running"
-                await it.value(
-                    "update sync_runs set lease_until = now() where lease_id is not null"
-                )
             assert (await it.finish(run)).status == "complete"
         assert await it.stored_mids() == it.true_mids()
 

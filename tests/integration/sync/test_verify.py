@@ -135,3 +135,40 @@ async def test_what_is_just_on_its_way_is_not_called_missing(desk):
         assert (await verify(it, page)).counts.missing == 0
         it.sim.clock.skew += 120
         assert (await verify(it, page)).counts.missing == 2
+
+
+async def test_what_is_only_here_is_told_of_and_is_no_fault(desk, settled):
+    async with desk(settled) as it:
+        page = await complete(it)
+        hidden, short, *_ = it.sim.truth.page(page).inboxes["messenger", "inbox"].rows
+        it.sim.truth.page(page).inboxes["messenger", "inbox"].rows.remove(hidden)
+        taken_back = short.messages[-3]
+        it.sim.truth.unsend(taken_back, it.sim.clock.now_ms())
+        run = await verify(it, page, deep=True)
+        assert await coverage.unlisted(it.database, run.id) == sorted(
+            [(page, hidden.person.id, ""), (page, short.person.id, taken_back.mid)]
+        )
+        assert (run.status, run.counts.missing) == ("complete", 0)
+        assert (await pages.find(it.database, page)).proven_level == "deep"
+        assert await it.value("select count(*) from sync_listed") == 0
+
+
+async def test_nothing_is_only_here_where_everything_is_listed(desk, settled):
+    async with desk(settled) as it:
+        page = await complete(it)
+        it.sim.happen(page, conversations=3, webhook=False)
+        await it.sync(page)
+        run = await verify(it, page)
+        assert await coverage.unlisted(it.database, run.id) == []
+
+
+async def test_a_folder_that_cannot_be_read_makes_nothing_look_as_if_it_were_only_here(desk):
+    async with desk(Config(conversations=4, messages=2, other_folders=2)) as it:
+        page = await complete(it)
+        await it.value(
+            "update sync_points set set_aside = 'closed', set_aside_at = now()"
+            " where folder = 'spam'"
+        )
+        run = await verify(it, page)
+        assert run.status == "complete"
+        assert await coverage.unlisted(it.database, run.id) == []

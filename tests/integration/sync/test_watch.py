@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from deploy.simulator.config import Config
 from deploy.simulator.faults import Fault
+from shared import metrics
 from shared.facebook.limits import Priority
 from shared.facebook.requests import WANTED_FIELDS
 from shared.store import coverage, runs
@@ -41,19 +42,29 @@ async def test_a_page_that_was_dropped_is_subscribed_again_and_repaired_from_bef
             await it.sync(page)
         await watch(it).look(EVERY, now())
         await it.value("update sync_points set synced_to = synced_to - interval '1 hour'")
-        seen = await it.value(
-            "select synced_to from sync_points where folder = 'subscription' and page_id = $1",
-            dropped.id,
+        last = await it.value(
+            "select max(last_message_at) from conversations where page_id = $1", dropped.id
         )
         dropped.subscribed_fields = frozenset({"feed", "messages"})
         it.sim.happen(dropped.id, conversations=2)
         await watch(it).look(EVERY, now())
         assert dropped.subscribed_fields == {"feed"}.union(WANTED_FIELDS)
         (run,) = await it.fetch("select * from sync_runs where mode = 'repair'")
-        assert (run["page_id"], run["since"]) == (dropped.id, seen)
+        assert (run["page_id"], run["since"]) == (dropped.id, last)
         repaired = await it.finish(await runs.find(it.database, run["id"]))
         assert repaired.status == "complete"
         assert await it.stored_mids() == it.true_mids()
+
+
+async def test_a_repair_begins_where_we_were_last_seen_subscribed_if_nothing_came_before(desk):
+    async with desk(Config(conversations=1)) as it:
+        (page,) = it.sim.truth.pages.values()
+        await watch(it).look(EVERY, now())
+        await it.value("update sync_points set synced_to = synced_to - interval '1 hour'")
+        seen = await it.value("select synced_to from sync_points where folder = 'subscription'")
+        page.subscribed_fields = frozenset()
+        await watch(it).look(EVERY, now())
+        assert await it.value("select since from sync_runs where mode = 'repair'") == seen
 
 
 async def test_a_gap_is_remembered_when_subscribing_fails(desk):
@@ -97,6 +108,20 @@ async def test_what_is_due_is_asked_for_once_and_as_one_batch(desk):
         await due(it)
         await due(it)
         assert await it.value("select count(*) from sync_runs where mode = 'incremental'") == 3
+
+
+async def test_a_metric_tells_when_each_page_was_proven_complete_and_how_closely(desk):
+    async with desk(Config(pages=2, conversations=1, messages=1)) as it:
+        proven, never = it.sim.truth.pages
+        await it.sync(proven)
+        await it.sync(proven, "verify", options={"deep": True})
+        await due(it)
+        at = await it.value("select max(proven_at) from facebook_pages")
+        told = {
+            (sample.labels["page"], sample.labels["level"]): sample.value
+            for sample in metrics.page_proven.collect()[0].samples
+        }
+        assert told == {(proven, "deep"): at.timestamp(), (never, ""): 0}
 
 
 async def test_runs_nobody_holds_are_found_and_those_that_rest_are_left_alone(desk):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from worker.effects import Effects
 from worker.ingest import Ingest
 from worker.letters import Letters
 from worker.retention import Retention
-from worker.writing import Writer
+from worker.writing import Writer, Written
 
 PAGE = "102938475610293"
 NOW_MS = 1_764_000_000_000
@@ -111,6 +112,47 @@ async def test_the_running_loop_takes_what_comes_and_ends_when_told(world: World
     await world.until(all_there)
     stop.set()
     await running
+
+
+class Recording:
+    """A writer that notes what it committed, in which order, each commit as slow as it likes."""
+
+    def __init__(self) -> None:
+        self.committed: list[Any] = []
+
+    async def commit(self, told: Any, **_: Any) -> Written:
+        await asyncio.sleep(random.uniform(0, 0.005))
+        self.committed += told
+        return Written()
+
+    async def tell(self, written: Written, told: Any) -> None:
+        return
+
+
+async def test_of_one_conversation_what_came_first_is_committed_first(world: World) -> None:
+    """However many transactions are under way at once."""
+    people = [str(7392015648120394 + number) for number in range(5)]
+    for number in range(40):
+        items = [
+            message(f"{number}.{n}") | {"sender": {"id": random.choice(people)}} for n in range(50)
+        ]
+        await world.stream.append(entry(body(*items)))
+    writer, stop = Recording(), asyncio.Event()
+    running = asyncio.create_task(Ingest(world.readers["stream"], writer).run(stop))
+
+    async def all_there() -> bool:
+        return len(writer.committed) == 2000
+
+    await world.until(all_there)
+    stop.set()
+    await running
+    for person in people:
+        numbers = [
+            tuple(map(int, one.what.mid[2:].split(".")))
+            for one in writer.committed
+            if one.what.participant_id == person
+        ]
+        assert numbers == sorted(numbers)
 
 
 async def test_what_spilled_to_postgres_is_ingested_too(world: World) -> None:

@@ -3,10 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import pytest
-
 from ingress.api.reports import job_of_one
 from shared.store.overview import RunOverview
+from shared.store.progress import Progress
 from shared.store.runs import Counts, Run
 
 NOW = datetime(2025, 11, 24, 12, tzinfo=UTC)
@@ -23,25 +22,21 @@ def run(status: str, mode: str = "full", **counts: int) -> RunOverview:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("total", "kept", "expected"),
-    [
-        (0, 100, (100, None)),  # nothing to tell the pace by
-        (25, 100, (100, 180)),
-        (99, 100, (100, 1)),
-        (100, 100, (None, None)),  # there are more than were kept
-        (25, None, (None, None)),  # an incremental walk ends where it ends
-    ],
-)
-def test_a_sync_under_way_tells_how_long_it_will_take_where_that_can_be_known(
-    total: int, kept: int | None, expected: tuple[int | None, int | None]
-) -> None:
-    progress = job_of_one(run("running", total=total), kept=kept, open_history=False, now=NOW)
-    assert (progress.progress.total, progress.progress.eta_seconds) == expected
-    assert progress.progress.synced == total
+def test_a_sync_under_way_tells_how_far_it_is_and_when_it_may_end() -> None:
+    progress = Progress(done=25, total=100, left=timedelta(seconds=179.6))
+    job = job_of_one(run("running", total=25, calls=3), progress, open_history=False)
+    assert (job.progress.synced, job.progress.total, job.progress.calls) == (25, 100, 3)
+    assert job.progress.eta_seconds == 180
+    assert bytes(job.result) == b"null"
 
 
-def test_an_ended_sync_knows_its_total_and_has_an_answer() -> None:
-    job = job_of_one(run("complete", total=7, calls=3), kept=None, open_history=True, now=NOW)
-    assert (job.progress.total, job.progress.calls, job.progress.eta_seconds) == (7, 3, None)
+def test_what_nobody_knows_is_told_as_null() -> None:
+    progress = Progress(done=25, total=None, left=None)
+    job = job_of_one(run("running", total=25), progress, open_history=False)
+    assert (job.progress.total, job.progress.eta_seconds) == (None, None)
+
+
+def test_an_ended_sync_has_an_answer() -> None:
+    progress = Progress(done=7, total=7, left=None)
+    job = job_of_one(run("complete", total=7, calls=3), progress, open_history=True)
     assert b'"historyComplete":false' in bytes(job.result)

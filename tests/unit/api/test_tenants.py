@@ -49,6 +49,7 @@ NOT_TOLD = {
     "insert_run": "of a Page that was looked up for the key",
     "join_run": "of a Page that was looked up for the key",
     "find_run": "of the sync that was just asked for",
+    "expected": "of syncs that were looked up for the key",
     "insert_batch": "reads no row",
     "insert_members": "of the syncs that were just asked for",
     "settle_batches": "of the syncs that were just asked for",

@@ -17,7 +17,8 @@ ENVELOPES = st.lists(
     ),
     max_size=20,
 )
-ORIGINS = st.builds(Origin, st.text(max_size=20), st.text(max_size=20), st.integers(0, 2**62))
+NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+ORIGINS = st.builds(Origin, NAMES, NAMES, st.integers(0, 2**62 - 1))
 
 
 @given(ORIGINS, ENVELOPES)
@@ -56,8 +57,23 @@ _NESTED = b"\x91" * 200_000
         msgspec.msgpack.encode([2, "door", "boot", 0, []]),
         msgspec.msgpack.encode([1, "door", "boot", 0, [["unheard of", 1, b""]]]),
         msgspec.msgpack.encode({"version": 1}),
+        msgspec.msgpack.encode([1, "door\0", "boot", 0, []]),
+        msgspec.msgpack.encode([1, "door", "boot", 2**63, []]),
+        msgspec.msgpack.encode([1, "door", "boot", -1, []]),
     ],
-    ids=["pickle", "deep", "deep tail", "huge length", "utf-8", "version", "kind", "map"],
+    ids=[
+        "pickle",
+        "deep",
+        "deep tail",
+        "huge length",
+        "utf-8",
+        "version",
+        "kind",
+        "map",
+        "name for no database",
+        "number too large",
+        "number too small",
+    ],
 )
 def test_bytes_made_to_harm_are_unreadable(packed: bytes) -> None:
     with pytest.raises(Unreadable):

@@ -15,6 +15,7 @@ def page(page_id="1", **known) -> PageActivity:
         "asked_at": NOW - HOUR,
         "walked_at": NOW - HOUR,
         "proven_at": None,
+        "proven_level": None,
         "last_message_at": NOW - HOUR,
         "recent": 10,
     }

@@ -139,19 +139,19 @@ function useFocusOnPhone(scroller, messages) {
 function useStayingInPlace(scroller, messages) {
   const unseen = useSignal(0);
   const last = useRef(null);
-  const height = useRef(0);
+  // While this renders, the document still stands as it was before. What is above the newest
+  // message does not count: it may grow at the same moment, and moves nothing.
+  const room = roomFrom(scroller.current, last.current);
   useLayoutEffect(() => {
     const box = scroller.current;
     if (!box || !messages?.length) return;
     const before = last.current;
     last.current = messages.at(-1);
-    const now = box.firstElementChild.offsetHeight;
     const arrived = before ? messages.filter(({ sentMs }) => sentMs > before.sentMs).length : 0;
     if (arrived && box.scrollTop < -AT_END_PX) {
-      box.scrollTop -= now - height.current;
+      box.scrollTop -= roomFrom(box, before) - room;
       unseen.value += arrived;
     }
-    height.current = now;
   }, [messages]);
   const onScroll = () => {
     if (scroller.current.scrollTop >= -AT_END_PX) unseen.value = 0;
@@ -159,3 +159,8 @@ function useStayingInPlace(scroller, messages) {
   return [unseen.value, onScroll];
 }
 
+// The height in pixels from a message's top to the end of all.
+function roomFrom(box, message) {
+  const shown = message && box && document.getElementById(message.mid);
+  return shown ? box.firstElementChild.getBoundingClientRect().bottom - shown.getBoundingClientRect().top : 0;
+}

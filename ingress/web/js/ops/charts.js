@@ -16,11 +16,12 @@ const CHARTS = [
   {
     title: "Latency",
     show: milliseconds,
+    least: 0.1, // it has to show a median of 5 ms beside a p99 of 5 s
     lines: [
       { field: "visibleP99Ms", label: "visible p99", color: "--bad" },
       { field: "visibleP95Ms", label: "p95", color: "--warn" },
       { field: "visibleP50Ms", label: "p50", color: "--good" },
-      { field: "ackP99Ms", label: "acknowledged p99", color: "--accent" },
+      { field: "ackP99Ms", label: "ack p99", color: "--accent" },
     ],
   },
 ];
@@ -39,6 +40,7 @@ function Chart({ chart }) {
     const draw = () => {
       plot.current?.destroy();
       plot.current = new Plot(options(chart, box.current), columns(chart, history.peek()), box.current);
+      tellNewest(plot.current);
     };
     draw();
     const system = matchMedia("(prefers-color-scheme: dark)");
@@ -54,7 +56,10 @@ function Chart({ chart }) {
       plot.current = null;
     };
   }, [theme.value]);
-  useEffect(() => plot.current?.setData(columns(chart, history.value)), [history.value]);
+  useEffect(() => {
+    plot.current?.setData(columns(chart, history.value));
+    tellNewest(plot.current);
+  }, [history.value]);
   return html`<figure class="card chart">
     <figcaption>${chart.title}</figcaption>
     <div ref=${box} role="img" aria-label=${summary(chart)} />
@@ -68,15 +73,32 @@ function summary({ title, lines, show }) {
   return `${title}, the last fifteen minutes. Now: ${told.join(", ")}.`;
 }
 
-function columns({ lines }, told) {
-  const values = lines.map(({ field }) => told?.series[field] ?? []);
+// What the legend says while nobody points at the chart.
+function tellNewest(plot) {
+  if (plot?.data[0].length && plot.cursor.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 });
+}
+
+function columns({ lines, least = 0 }, told) {
+  const drawable = (value) => (value === null ? null : Math.max(value, least));
+  const values = lines.map(({ field }) => (told?.series[field] ?? []).map(drawable));
   const step = told?.step ?? 5;
   const now = Date.now() / 1000;
   const times = values[0].map((_, n) => now - (values[0].length - 1 - n) * step);
   return [times, ...values];
 }
 
-function options({ lines, show }, box) {
+// From zero; or, where there is no zero, whole powers of ten.
+function scale(least) {
+  if (!least) return { range: (_, low, high) => [0, Math.max(high * 1.15, 2)] };
+  const power = (value, round) => 10 ** round(Math.log10(value));
+  return { distr: 3, range: (_, low, high) => [power(low ?? 1, Math.floor), power((high ?? 100) * 1.01, Math.ceil)] };
+}
+
+function powers(_, axis, low, high) {
+  return Array.from({ length: Math.round(Math.log10(high / low)) + 1 }, (_, n) => low * 10 ** n);
+}
+
+function options({ lines, show, least }, box) {
   const color = (name) => getComputedStyle(box).getPropertyValue(name);
   const axis = {
     stroke: drawn(box, "--soft"),
@@ -89,10 +111,11 @@ function options({ lines, show }, box) {
     height: HEIGHT,
     cursor: { sync: { key: "ops" }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true, markers: { width: 2 } },
-    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.15, 2)] } },
+    scales: { y: scale(least) },
+    hooks: { setCursor: [tellNewest] },
     axes: [
       { ...axis, values: (_, times) => times.map((time) => clock(time * 1000)), space: 90, size: 28 },
-      { ...axis, values: (_, values) => values.map(show), size: 58 },
+      { ...axis, values: (_, values) => values.map(show), size: 58, ...(least && { splits: powers }) },
     ],
     series: [
       { label: "Time", value: (_, time) => (time ? clock(time * 1000) : "–") },

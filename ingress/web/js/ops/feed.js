@@ -1,4 +1,4 @@
-// What comes in, as it comes in: kinds and outcomes, never what people wrote.
+// What comes in, as it comes in: who and what kind, never what people wrote.
 import { html, signal, useSignal } from "../../vendor/preact.js";
 import { listen } from "../stream.js";
 import { exact } from "../time.js";
@@ -71,20 +71,20 @@ function Choose({ label, all, of, options }) {
   </select>`;
 }
 
-const LEVELS = { stored: "good", duplicate: "", dead: "bad", rejected: "bad" };
-
 function Table({ shown }) {
   return html`<table>
     <thead class="hidden">
-      <tr><th scope="col">Time</th><th scope="col">Kind</th><th scope="col">Page</th><th scope="col">Outcome</th></tr>
+      <tr><th scope="col">Time</th><th scope="col">Kind</th><th scope="col">Page and person</th></tr>
     </thead>
     <tbody>
       ${shown.map(
-        ({ key, at, kind, pageId, participantId, outcome }) => html`<tr key=${key}>
+        ({ key, at, kind, pageId, participantId, conversationId }) => html`<tr key=${key}>
           <td class="faint"><time datetime=${at} title=${exact(at)}>${seconds(at)}</time></td>
           <td>${kind}</td>
-          <td>${pageNames.value.get(pageId) ?? pageId} <small class="faint">${participantId}</small></td>
-          <td><span class="badge ${LEVELS[outcome] ?? ""}">${outcome}</span></td>
+          <td>
+            ${pageNames.value.get(pageId) ?? pageId}
+            <a class="faint" href=${`/inbox?conversation=${conversationId}`} title="Open the conversation">${participantId}</a>
+          </td>
         </tr>`,
       )}
     </tbody>

@@ -1,0 +1,212 @@
+"""What to write of a batch, given what is stored, and what that changes: pure."""
+
+from copy import copy
+from typing import TypeAlias
+from uuid import UUID
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from shared.ids import conversation_id
+from shared.store.rows import Batch, ConversationRow, MessageRow, RawRow
+
+Key: TypeAlias = tuple[str, str]
+
+# What a reader can see of a message, and of a conversation, by the kind of change it makes.
+_OF_MESSAGE = {
+    "message": ("participant_id", "direction", "sent_ms", "reply_to_mid", "kind"),
+    "content": ("text", "attachments_key", "unreadable_ms"),
+    "edit": ("num_edit",),
+    "unsend": ("deleted_ms",),
+    "read": ("read_ms",),
+}
+_OF_CONVERSATION = {
+    "read": ("read_event_ms",),
+    "delivery": ("delivered_watermark_ms",),
+    "conversation": ("thread_id", "participant_name", "updated_ms"),
+}
+
+
+class Change(Struct, frozen=True):
+    """A conversation whose rows changed, and in what way (`message`, `edit`, `read`, …)."""
+
+    page_id: str
+    participant_id: str
+    conversation_id: UUID
+    kinds: frozenset[str]
+
+
+class Applied(Struct):
+    """What a batch did: changed conversations by key, and what was really new."""
+
+    changes: dict[Key, Change] = field(default_factory=dict)
+    mentioned: set[Key] = field(default_factory=set)
+    new_conversations: set[Key] = field(default_factory=set)
+    new_messages: int = 0
+
+    def join(self, later: "Applied") -> None:
+        """Take in what a later batch did."""
+        for key, change in later.changes.items():
+            known = self.changes.get(key)
+            kinds = change.kinds if known is None else change.kinds | known.kinds
+            self.changes[key] = replace(change, kinds=kinds)
+        self.mentioned |= later.mentioned
+        self.new_conversations |= later.new_conversations
+        self.new_messages += later.new_messages
+
+
+class Stored(Struct):
+    """What is stored of what a batch tells.
+
+    `conversations` are those that were looked for, None where there is none. `kept` are the
+    identities of raw items. What is stored of a message or conversation is left unread where all
+    raw items are `kept`: they were written with everything they tell.
+    """
+
+    messages: dict[Key, MessageRow] = field(default_factory=dict)
+    conversations: dict[Key, ConversationRow | None] = field(default_factory=dict)
+    kept: set[bytes] = field(default_factory=set)
+
+
+class Plan:
+    """The rows to write, and what they change; it holds if nobody stores the same rows meanwhile.
+
+    `messages` and `conversations` are to be joined with what is stored; `expected` says what
+    becomes of the messages that are stored already. `recount` are the conversations whose end may
+    have moved back.
+    """
+
+    def __init__(self, batch: Batch, stored: Stored) -> None:
+        self.applied = Applied()
+        self.messages: list[MessageRow] = []
+        self.expected: dict[Key, MessageRow] = {}
+        self.conversations: list[ConversationRow] = []
+        self.recount: set[Key] = set()
+        self.newly_gone: set[Key] = set()
+        self._stored = stored
+        self._kinds: dict[Key, set[str]] = {}
+        self._gone: set[Key] = set()
+        self._told = {key: copy(row) for key, row in batch.conversations.items()}
+        for _, row in sorted(batch.messages.items()):
+            self._take_message(row)
+        for key, told in sorted(self._told.items()):
+            self._take_conversation(key, told)
+        self.raws = [self._raw(raw) for key, raw in batch.raws.items() if key not in stored.kept]
+
+    def touch(self, key: Key, kind: str) -> None:
+        """Note that a conversation changes in such a way."""
+        self._kinds.setdefault(key, set()).add(kind)
+
+    def changes(self) -> list[Change]:
+        """Return what changes, in the order of keys."""
+        self.applied.changes = {
+            key: Change(*key, conversation_id(*key), frozenset(kinds))
+            for key, kinds in sorted(self._kinds.items())
+        }
+        return list(self.applied.changes.values())
+
+    def doubtful_raws(self) -> list[RawRow]:
+        """Return raw items of messages that are not written because they tell nothing new.
+
+        A written message is ours until the end. Of another one, whoever marks it as unsent right
+        now would not see the item, nor we that.
+        """
+        ours = {(row.page_id, row.mid) for row in self.messages}
+        return [
+            raw
+            for raw in self.raws
+            if raw.mid is not None and not raw.is_unsend and (raw.page_id, raw.mid) not in ours
+        ]
+
+    def _take_message(self, row: MessageRow) -> None:
+        key = (row.page_id, row.mid)
+        old = self._stored.messages.get(key)
+        if old is None:
+            self.messages.append(row)
+            self._message_is_new(row)
+            return
+        now = copy(old)
+        now.join(row)
+        if now.deleted_ms is not None:
+            self._gone.add(key)
+        if now == old:
+            # Even an update that changes nothing would write a row version and its WAL.
+            self._mention(row.page_id, old.participant_id)
+            return
+        self.messages.append(row)
+        self.expected[key] = now
+        self._message_changes(old, now)
+
+    def _message_is_new(self, row: MessageRow) -> None:
+        if row.deleted_ms is not None:
+            self._gone.add((row.page_id, row.mid))
+            self.newly_gone.add((row.page_id, row.mid))
+        if row.participant_id is None:
+            return
+        key = (row.page_id, row.participant_id)
+        conversation = self._conversation(key, row.platform)
+        if row.sent_ms is not None:
+            self.applied.new_messages += 1
+            conversation.saw(row.sent_ms, row.mid, row.direction)
+            self.touch(key, "message")
+        if row.read_ms is not None:
+            self.recount.add(key)
+
+    def _message_changes(self, old: MessageRow, now: MessageRow) -> None:
+        if now.deleted_ms is not None and old.deleted_ms is None:
+            self.newly_gone.add((now.page_id, now.mid))
+        if now.participant_id is None:
+            return
+        # Its conversation may end elsewhere now.
+        key = (now.page_id, now.participant_id)
+        self._conversation(key, now.platform)
+        self.recount.add(key)
+        if old.participant_id not in {None, now.participant_id}:
+            moved_from = (now.page_id, old.participant_id)
+            self._conversation(moved_from, now.platform)
+            self.recount.add(moved_from)
+            self.touch(moved_from, "message")
+        self.applied.new_messages += old.sent_ms is None and now.sent_ms is not None
+        self._touch_visible(key, _OF_MESSAGE, old, now)
+
+    def _conversation(self, key: Key, platform: str) -> ConversationRow:
+        row = self._told.get(key)
+        if row is None:
+            row = ConversationRow(page_id=key[0], participant_id=key[1], platform=platform)
+            self._told[key] = row
+        return row
+
+    def _take_conversation(self, key: Key, told: ConversationRow) -> None:
+        self._mention(*key)
+        old = self._stored.conversations.get(key)
+        if old is None:
+            self.conversations.append(told)
+            # One nobody looked for is there: a stored message belongs to it.
+            if key in self._stored.conversations:
+                self.applied.new_conversations.add(key)
+                self.touch(key, "conversation")
+            nothing = ConversationRow(page_id=key[0], participant_id=key[1], platform=told.platform)
+            self._touch_visible(key, _OF_CONVERSATION, nothing, told)
+            return
+        now = copy(old)
+        now.join(told)
+        if now != old or key in self.recount:
+            # Its row is locked until its end is counted anew.
+            self.conversations.append(told)
+        self._touch_visible(key, _OF_CONVERSATION, old, now)
+
+    def _touch_visible(
+        self, key: Key, kinds: dict[str, tuple[str, ...]], old: Struct, now: Struct
+    ) -> None:
+        for kind, names in kinds.items():
+            if any(getattr(old, name) != getattr(now, name) for name in names):
+                self.touch(key, kind)
+
+    def _mention(self, page_id: str, participant_id: str | None) -> None:
+        if participant_id is not None:
+            self.applied.mentioned.add((page_id, participant_id))
+
+    def _raw(self, raw: RawRow) -> RawRow:
+        if raw.mid is not None and (raw.page_id, raw.mid) in self._gone and not raw.is_unsend:
+            return replace(raw, bytes=None)
+        return raw
