@@ -57,6 +57,10 @@ bench: $(VENV)/.tests .venv-bench/.ready ## Measure Pagewire beside its peers an
 bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for the ratios only
 	@$(BIN)/python -m tests.bench --short
 
+.PHONY: bench-growth
+bench-growth: $(VENV)/.tests ## Measure what growing tables do: 0.5, 1 and 5 million messages
+	@$(BIN)/python -m tests.bench.growth
+
 .PHONY: bench-reading
 bench-reading: $(VENV)/.tests ## Measure what readers get, live and cached, in six minutes
 	@$(BIN)/python -m tests.bench.reading

@@ -197,7 +197,8 @@ class Ingest:
             await together([asyncio.create_task(self._commit_lane(one, portion)) for one in lanes])
             told = []
         # An entry is applied with the last of its items, or after both lanes.
-        await self._commit(told, portion, _spans(portion.whole))
+        if told or portion.whole:
+            await self._commit(told, portion, _spans(portion.whole))
 
     async def _commit_lane(self, told: list[Told], portion: Portion) -> None:
         for begin in range(0, len(told), MAX_ITEMS):

@@ -1,7 +1,8 @@
 """What to write of a batch, given what is stored, and what that changes: pure."""
 
+from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct, field
@@ -25,6 +26,11 @@ _OF_CONVERSATION = {
     "delivery": ("delivered_watermark_ms",),
     "conversation": ("thread_id", "participant_name", "updated_ms"),
 }
+# What the statement that writes returns of a message, after its key.
+_RETURNED = (
+    *("participant_id", "direction", "kind", "reply_to_mid", "sent_ms", "text", "attachments_key"),
+    *("num_edit", "deleted_ms", "unreadable_ms", "read_ms"),
+)
 
 
 class Change(Struct, frozen=True):
@@ -96,6 +102,23 @@ class Plan:
     def touch(self, key: Key, kind: str) -> None:
         """Note that a conversation changes in such a way."""
         self._kinds.setdefault(key, set()).add(kind)
+
+    def holds(
+        self, messages: Iterable[Sequence[Any]], conversations: Iterable[Sequence[Any]]
+    ) -> bool:
+        """Tell whether the rows became what was expected, or another writer was quicker.
+
+        `messages` are those that were stored before, as they are now; `conversations` those that
+        were not.
+        """
+        became = {(page_id, mid): tuple(rest) for page_id, mid, *rest in messages}
+        expected = {
+            key: tuple(getattr(row, name) for name in _RETURNED)
+            for key, row in self.expected.items()
+        }
+        made = {(page_id, participant_id) for page_id, participant_id in conversations}
+        made &= self._stored.conversations.keys()
+        return became == expected and made == self.applied.new_conversations
 
     def changes(self) -> list[Change]:
         """Return what changes, in the order of keys."""

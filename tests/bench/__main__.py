@@ -55,7 +55,7 @@ def main() -> None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
         folder.chmod(0o755)  # lest the data live elsewhere, and stay
         with local.postgres(folder) as postgres:
-            asyncio.run(_track_commits(postgres))
+            asyncio.run(track_commits(postgres))
         KEPT.mkdir(parents=True, exist_ok=True)
         servers = Servers(
             opened.enter_context(local.postgres(folder)),
@@ -74,7 +74,7 @@ def main() -> None:
     print(text)
 
 
-async def _track_commits(postgres: str) -> None:
+async def track_commits(postgres: str) -> None:
     """Let PostgreSQL keep when each transaction was committed: the same clock for everybody."""
     connection = await asyncpg.connect(postgres)
     await connection.execute("alter system set track_commit_timestamp = on")
