@@ -20,7 +20,7 @@ from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
 from shared.store.rows import SpanRow
-from shared.tasks import together
+from shared.tasks import end, together
 from worker import writing
 from worker.writing import MAX_ITEMS, Told, Writer, Written
 
@@ -32,8 +32,9 @@ FORGET_EVERY = 0.02
 
 PORTION_ITEMS = 250
 BATCH_ITEMS = 2 * PORTION_ITEMS
-"""A batch that is too large for one transaction is written as two at once, which keeps Postgres
-busy while we compute; more than two would only wait for each other."""
+"""A batch that is too large for one transaction is dealt out to two lanes, each with conversations
+of its own. Neither waits for the other, which keeps Postgres busy while we compute; more than two
+would only wait for a processor."""
 
 PORTIONS = 8
 """How far a hand may be ahead of the next one."""
@@ -57,17 +58,23 @@ class Portion(Struct):
     """Items in the order they came, on their way from hand to hand.
 
     `whole` are the entries of which these are the last items. `again` says that some may have been
-    written before without anybody being told; `written` is what writing them did.
+    written before without anybody being told; `written` is what writing them did, or does: the
+    transactions of `lanes` are still under way, and after them it is to be noted that `unnoted` are
+    applied.
     """
 
     told: list[Told] = field(default_factory=list)
     whole: list[Entry] = field(default_factory=list)
     again: bool = False
     written: Written = field(default_factory=Written)
+    lanes: list["asyncio.Task[None]"] = field(default_factory=list)
+    unnoted: list[Entry] = field(default_factory=list)
 
     def join(self, later: "Portion") -> None:
         self.told += later.told
         self.whole += later.whole
+        self.lanes += later.lanes
+        self.unnoted += later.unnoted
         self.again |= later.again
         self.written.join(later.written)
 
@@ -125,7 +132,7 @@ class Ingest:
     async def ingest(self, entries: list[Entry]) -> None:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
         for portion in self._portions(entries):
-            await self._store(portion)
+            await self._commit(portion.told, portion, _spans(portion.whole))
             await self._writer.tell(portion.written, portion.told)
             await self._forget(portion.whole)
         await self._ingest_suspects(entries)
@@ -184,23 +191,34 @@ class Ingest:
     # --- the second hand --------------------------------------------------------------------------
 
     async def _write(self, parsed: _Belt, written: _Belt) -> None:
-        while portion := await _take(parsed):
-            await self._store(portion)
-            await written.put(portion)
-        await written.put(None)
+        lanes: list[asyncio.Task[None]] = []
+        try:
+            while portion := await _take(parsed):
+                if len(portion.told) > MAX_ITEMS:
+                    lanes = portion.lanes = self._deal(portion, lanes)
+                    portion.unnoted = list(portion.whole)
+                else:
+                    await _ended(lanes)
+                    lanes = []
+                    await self._commit(portion.told, portion, _spans(portion.whole))
+                await written.put(portion)
+            await written.put(None)
+        finally:
+            await end([lane for lane in lanes if not lane.done()])
 
-    async def _store(self, portion: Portion) -> None:
-        """Commit a portion; of two transactions at once, each has conversations of its own."""
-        told = portion.told
-        if len(told) > MAX_ITEMS:
-            lanes = _by_conversation(told)
-            await together([asyncio.create_task(self._commit_lane(one, portion)) for one in lanes])
-            told = []
-        # An entry is applied with the last of its items, or after both lanes.
-        if told or portion.whole:
-            await self._commit(told, portion, _spans(portion.whole))
+    def _deal(
+        self, portion: Portion, before: list["asyncio.Task[None]"]
+    ) -> list["asyncio.Task[None]"]:
+        """Begin a lane for each half of the conversations, behind the one of the batch before."""
+        return [
+            asyncio.create_task(self._commit_lane(told, portion, before[number : number + 1]))
+            for number, told in enumerate(_by_conversation(portion.told))
+        ]
 
-    async def _commit_lane(self, told: list[Told], portion: Portion) -> None:
+    async def _commit_lane(
+        self, told: list[Told], portion: Portion, before: list["asyncio.Task[None]"]
+    ) -> None:
+        await _ended(before)
         for begin in range(0, len(told), MAX_ITEMS):
             await self._commit(told[begin : begin + MAX_ITEMS], portion)
 
@@ -220,6 +238,9 @@ class Ingest:
 
     async def _tell(self, written: _Belt, told: _Belt) -> None:
         while portion := await _take(written):
+            await _ended(portion.lanes)
+            if portion.unnoted:
+                await self._commit([], portion, _spans(portion.unnoted))
             await self._writer.tell(portion.written, portion.told)
             await told.put(Portion(whole=portion.whole))
         await told.put(None)
@@ -246,6 +267,12 @@ async def _take(belt: _Belt) -> Portion | None:
             break
         portion.join(later)
     return portion
+
+
+async def _ended(lanes: list["asyncio.Task[None]"]) -> None:
+    """Wait for lanes; raises what went wrong in one."""
+    for lane in lanes:
+        await lane
 
 
 def _by_conversation(told: list[Told]) -> list[list[Told]]:

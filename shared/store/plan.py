@@ -213,10 +213,12 @@ class Plan:
             return
         now = copy(old)
         now.join(told)
-        if now != old or key in self.recount:
-            # Its row is locked until its end is counted anew.
+        if now != old:
             self.conversations.append(told)
-        self._touch_visible(key, _OF_CONVERSATION, old, now)
+            self._touch_visible(key, _OF_CONVERSATION, old, now)
+        elif key in self.recount:
+            # Written all the same, its row is locked until its end is counted anew.
+            self.conversations.append(told)
 
     def _touch_visible(
         self, key: Key, kinds: dict[str, tuple[str, ...]], old: Struct, now: Struct
