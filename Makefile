@@ -29,19 +29,30 @@ check: lint ## Lint, types, imports, fast tests: what every commit must pass
 	@$(BIN)/pytest --quiet tests/unit
 
 .PHONY: test
-test: lint browser ## Everything CI runs
+test: lint browser judges ## Everything CI runs
 	@$(BIN)/pytest --quiet --numprocesses=auto --maxprocesses=8
 
-# What drives the pages in a real browser is skipped without one, and says so.
+# What a test or a check cannot have here, it is skipped without, and says so.
+apt-install = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'Installing $(1)' && \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	apt-get -qq install --yes --no-install-recommends $(1) >/dev/null; } || true
+
 .PHONY: browser
 browser:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
-	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'Installing Chromium' && \
-	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(call apt-install,chromium)
+
+.PHONY: judges
+judges:
+	@$(MAKE) .venv-deploy/.ready || echo 'What judges deploy/ cannot be installed here.'
+
+.PHONY: servers
+servers:
+	@export PATH="$$PATH:/usr/sbin"; for program in nginx openssl pgbouncer promtool systemd-analyze; do \
+	  command -v $$program >/dev/null || missing=1; done; test -z "$$missing" || \
+	  $(call apt-install,nginx-light openssl pgbouncer prometheus systemd)
 
 .PHONY: faults
-faults: $(VENV)/.tests ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
+faults: $(VENV)/.fuzzes ## Harm every part while it works (FAULTS_MINUTES=55; SEED=… repeats a run)
 	@FAULTS_MINUTES=$${FAULTS_MINUTES:-55} FAULTS_SEED=$(SEED) \
 	  $(BIN)/pytest --quiet --exitfirst --capture=no --timeout=4000 tests/faults
 
@@ -61,9 +72,18 @@ bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for
 bench-growth: $(VENV)/.tests ## Measure what growing tables do: 0.5, 1 and 5 million messages
 	@$(BIN)/python -m tests.bench.growth
 
+.PHONY: bench-sync
+bench-sync: $(VENV)/.tests ## Measure what syncs promise, in two minutes
+	@$(BIN)/python -m tests.bench.sync
+
 .PHONY: bench-reading
 bench-reading: $(VENV)/.tests ## Measure what readers get, live and cached, in six minutes
 	@$(BIN)/python -m tests.bench.reading
+
+.PHONY: figures
+figures: ## Write what `make bench` measured into the README and the guides
+	@cp build/bench/bench.json deploy/guides/figures.json
+	@$(BIN)/python -m deploy.check.figures
 
 .PHONY: lint
 lint: $(VENV)/.tests ## Lint, types, imports
@@ -73,16 +93,17 @@ lint: $(VENV)/.tests ## Lint, types, imports
 	@said=$$($(BIN)/lint-imports --no-logo) || { echo "$$said"; exit 1; }
 
 .PHONY: deploy-check
-deploy-check: .venv-deploy/.ready ## Lint or run every file under deploy/
+deploy-check: .venv-deploy/.ready servers ## Lint or run every file under deploy/
 	@.venv-deploy/bin/python -m deploy.check
 
 .PHONY: scale-out
-scale-out: $(VENV)/.tests ## Fail Redis over, pool and replicate Postgres, under load (minutes)
+scale-out: $(VENV)/.tests servers ## Fail Redis over, pool and replicate Postgres, under load (minutes)
 	@PAGEWIRE_SCALE_OUT=1 $(BIN)/pytest --quiet tests/deploy
 
 .PHONY: lock
 lock: ## Pin all dependencies anew, with hashes (needs uv)
 	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) requirements-otel.in --constraints requirements.txt --output-file requirements-otel.txt
 	$(LOCK) requirements-embedded.in --output-file requirements-embedded.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) requirements-clients.in --output-file requirements-clients.txt
@@ -115,6 +136,11 @@ $(VENV)/.runs: requirements.txt requirements-embedded.txt pyproject.toml | $(BIN
 $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	@echo 'Installing what its tests need'
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# A fuzzer that has no wheel for every machine; without it Hypothesis alone makes the JSON.
+$(VENV)/.fuzzes: $(VENV)/.tests
+	@$(PIP) install --only-binary=:all: atheris==3.0.0 || echo 'No atheris for this machine.'
 	@touch $@
 
 # An environment of its own: these tools bring libraries the product must not see.

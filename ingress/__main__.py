@@ -11,7 +11,7 @@ from pathlib import Path
 from ingress.app import Half, Ingress, wanted_settings
 from ingress.listen import reserve
 from ingress.supervise import MEMBER, supervise
-from shared import config, log
+from shared import config, log, tracing
 from shared.config import Settings
 from shared.errors import PagewireError, SettingsError
 
@@ -29,7 +29,8 @@ def main() -> int:
     try:
         settings = config.load(os.environ, wants=wanted_settings(only), dotenv=Path(".env"))
         log.configure(settings.log_level, settings.log_format)
-        return asyncio.run(_run(settings, only))
+        with tracing.told("pagewire-api" if only == "api" else "pagewire-ingress"):
+            return asyncio.run(_run(settings, only))
     except PagewireError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, SettingsError) else 1

@@ -11,6 +11,7 @@ from ingress.api import Api, Deps, setup_api
 from ingress.health import setup_health, setup_metrics
 from ingress.listen import Listener
 from ingress.privacy import setup_privacy
+from ingress.traces import middlewares
 from ingress.web import setup_pages
 from ingress.webhook.door import Door
 from shared import log
@@ -95,14 +96,14 @@ class Ingress:
     def _applications(self) -> list[tuple[web.Application, int]]:
         """Return what listens on which port: Facebook's door first, then the API, the metrics."""
         settings = self._settings
-        front = web.Application()
+        front = web.Application(middlewares=middlewares())
         applications = [(front, settings.ingress_port)]
         if self._door:
             self._door.mount(front)
             setup_privacy(front, settings)
         api = front
         if settings.api_port is not None and self._only is None:
-            api = web.Application()
+            api = web.Application(middlewares=middlewares())
             applications.append((api, settings.api_port))
         elif settings.api_port is not None and self._only == "api":
             applications = [(front, settings.api_port)]

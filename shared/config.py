@@ -78,6 +78,16 @@ def _url(*schemes: str) -> Parse:
     return parse
 
 
+def _urls(*schemes: str) -> Parse:
+    """Spaces part them: the commas of `redis+sentinel://` stand within one."""
+    one = _url(*schemes)
+
+    def parse(text: str) -> tuple[Secret, ...]:
+        return tuple(dict.fromkeys(map(one, text.split())))
+
+    return parse
+
+
 def _word(*words: str) -> Parse:
     def parse(text: str) -> str:
         if text.strip().lower() not in words:
@@ -135,6 +145,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_pool_max: int
     database_read_url: Secret
     redis_url: Secret
+    backlog_redis_urls: tuple[Secret, ...]
     cache_redis_url: Secret
     facebook_app_id: str
     facebook_app_secrets: tuple[Secret, ...]
@@ -217,6 +228,15 @@ SETTINGS: tuple[Setting, ...] = (
         "`redis+sentinel://host1,host2/name`; embedded under `make run`",
         secret=True,
         empty=Secret(""),
+    ),
+    Setting(
+        "BACKLOG_REDIS_URLS",
+        "backlog_redis_urls",
+        None,
+        _urls(*_REDIS),
+        "the servers that share the backlog, spaces between them; `REDIS_URL` when unset",
+        secret=True,
+        empty=(),
     ),
     Setting(
         "CACHE_REDIS_URL",
@@ -404,5 +424,7 @@ def load(
     return structs.replace(
         settings,
         database_read_url=settings.database_read_url or settings.database_url,
+        backlog_redis_urls=settings.backlog_redis_urls
+        or ((settings.redis_url,) if settings.redis_url else ()),
         cache_redis_url=settings.cache_redis_url or settings.redis_url,
     )

@@ -46,6 +46,7 @@ _TOLD = tuple(
         "backlog_usable",
         "durability_level",
         "cron_",
+        "job_seconds",
     )
 )  # the beginnings of the metrics' names that others show
 

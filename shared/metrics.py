@@ -1,7 +1,11 @@
 """Every number the processes count, in one place; `/metrics` serves it.
 
-No label holds a Page, a person or a URL: what concerns one Page is answered by the API.
+No label holds a person or a URL, and only one a Page: when it was last proven complete. What else
+concerns one Page is answered by the API.
 """
+
+import math
+import time
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -9,6 +13,29 @@ from prometheus_client import Counter, Gauge, Histogram
 _LATENCY = (
     0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 )  # fmt: skip
+
+
+class Passing(Gauge):
+    """A number of the whole deployment, told by whichever process counted it last.
+
+    The next to count may be another: what is older than `lasts` seconds is not a number any more,
+    so that it lingers in no maximum.
+    """
+
+    def __init__(self, name: str, documentation: str, *, lasts: float) -> None:
+        super().__init__(name, documentation, multiprocess_mode="livemax")
+        self._lasts = lasts
+        self._counted, self._counted_at = math.nan, -math.inf
+        self.set_function(self._now)
+
+    def set(self, value: float) -> None:
+        """Tell the number, as counted now."""
+        self._counted, self._counted_at = value, time.monotonic()
+
+    def _now(self) -> float:
+        fresh = time.monotonic() - self._counted_at <= self._lasts
+        return self._counted if fresh else math.nan
+
 
 webhook_requests = Counter(
     "pagewire_webhook_requests", "Webhook requests by how they were answered", ["answer"]
@@ -116,13 +143,17 @@ graph_answers = Counter(
     ["answer"],
 )
 sync_runs = Counter("pagewire_sync_runs", "Syncs that ended", ["mode", "status"])
-pages_unproven = Gauge(
-    "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago"
-)
 page_proven = Gauge(
     "pagewire_page_proven_timestamp_seconds",
     "As of when a Page was last proven complete, at the newest messages or deep; 0 is never",
     ["page", "level"],
 )
 pages_parked = Counter("pagewire_pages_parked", "Pages that stopped until a person acts")
-pages_silent = Gauge("pagewire_pages_silent", "Pages without a message for unusually long")
+
+# Counted four times a minute, by whichever worker runs the schedule.
+pages_unproven = Passing(
+    "pagewire_pages_unproven", "Active Pages never verified to be complete, or a week ago", lasts=60
+)
+pages_silent = Passing(
+    "pagewire_pages_silent", "Pages without a message for unusually long", lasts=60
+)

@@ -15,7 +15,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from redis.asyncio import ConnectionPool
 
-from shared.errors import Unreadable
+from shared import tracing
+from shared.errors import Unavailable, Unreadable
 
 NOW = "pagewire:now"
 """What people wait for: few short jobs, looked for ten times a second."""
@@ -153,7 +154,9 @@ def decode(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         sent = _Sent(name=SetAside.name, kwargs={}, queued_ms=time.time_ns() // 1_000_000)
         args = [SetAside(error=str(error), sent=raw)]
-    return {"f": sent.name, "a": args, "k": {}, "t": sent.tries, "et": sent.queued_ms}
+    place = sent.kwargs.get(tracing.CARRIER)
+    carried = {tracing.CARRIER: place} if isinstance(place, str) else {}
+    return {"f": sent.name, "a": args, "k": carried, "t": sent.tries, "et": sent.queued_ms}
 
 
 def decode_again(name: str, sent: bytes) -> Job:
@@ -173,13 +176,24 @@ def decode_again(name: str, sent: bytes) -> Job:
 
 def connect(pool: ConnectionPool) -> ArqRedis:
     """Return arq's client over a pool that has timeouts; jobs travel as MessagePack."""
-    return ArqRedis(
+    arq = ArqRedis(
         connection_pool=pool,
         job_serializer=encode,
         job_deserializer=decode,
         default_queue_name=LATER,
         expires_extra_ms=int(EXPIRES.total_seconds() * 1000),
     )
+    # A pool that is given is otherwise left open by aclose().
+    arq.auto_close_connection_pool = True
+    return arq
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A queue's jobs: `due` since `oldest` (seconds), `deferred` until later."""
+
+    due: int
+    deferred: int
+    oldest: float | None
 
 
 class Queue:
@@ -192,12 +206,16 @@ class Queue:
         """Queue a job and return its id.
 
         Ids are never reused: arq ignores a job whose id is known, also while it runs, and would
-        lose a wake-up so. Doing the same twice is harmless instead.
+        lose a wake-up so. Doing the same twice is harmless instead. Raises Unavailable where arq
+        says that the id is known: it says so too when its connection ends before the job is taken.
         """
         job_id = f"{queue}:{job.name}:{uuid4().hex}"
-        await self._redis.enqueue_job(
-            job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **asdict(job)
+        arguments = {**asdict(job), **tracing.carried()}
+        queued = await self._redis.enqueue_job(
+            job.name, _job_id=job_id, _queue_name=queue, _defer_by=after, **arguments
         )
+        if queued is None:
+            raise Unavailable("Redis ended the connection before it took the job.")
         return job_id
 
     async def welcome(self, page: str, *, sync: bool) -> None:
@@ -208,3 +226,14 @@ class Queue:
         await self.put(waiting, after=timedelta(seconds=5))
         if sync:
             await self.put(SyncPage(page=page), queue=NOW)
+
+    async def waiting(self, queue: str) -> Waiting:
+        """Return what waits in a queue; one that runs waits there until it has ended."""
+        now_ms = time.time() * 1000
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcount(queue, "-inf", now_ms)
+            pipe.zcard(queue)
+            pipe.zrange(queue, 0, 0, withscores=True)
+            due, everything, first = await pipe.execute()
+        oldest = (now_ms - first[0][1]) / 1000 if due and first else None
+        return Waiting(due=due, deferred=everything - due, oldest=oldest)

@@ -1,7 +1,7 @@
 """Ending asyncio's tasks for certain."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import Any
 
 
@@ -27,3 +27,10 @@ async def together(tasks: Collection["asyncio.Task[Any]"]) -> None:
     for task in tasks:
         if not task.cancelled() and (error := task.exception()):
             raise error
+
+
+async def each(*works: Awaitable[object]) -> None:
+    """Wait until all is done, whatever fails; raise the first error afterwards."""
+    for ended in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended

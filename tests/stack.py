@@ -43,7 +43,7 @@ class Process:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._module],
-                cwd=ROOT,
+                cwd=self._environment["PYTHONPATH"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -130,6 +130,12 @@ class Stack:
         self.worker.start()
         self._session = aiohttp.ClientSession()
         await self.until(self.answers)
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Ask processes that somebody else has started."""
+        async with aiohttp.ClientSession() as self._session:
+            yield
 
     async def close(self) -> None:
         if self._session is not None:

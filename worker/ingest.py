@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import astuple, replace
 
+from shared import tracing
 from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
@@ -60,7 +61,7 @@ class Portion(Struct):
     `whole` are the entries of which these are the last items. `again` says that some may have been
     written before without anybody being told; `written` is what writing them did, or does: the
     transactions of `lanes` are still under way, and after them it is to be noted that `unnoted` are
-    applied.
+    applied. `places` are where they come from in traces.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Portion(Struct):
     written: Written = field(default_factory=Written)
     lanes: list["asyncio.Task[None]"] = field(default_factory=list)
     unnoted: list[Entry] = field(default_factory=list)
+    places: list[tracing.Place] = field(default_factory=list)
 
     def join(self, later: "Portion") -> None:
         self.told += later.told
@@ -77,6 +79,7 @@ class Portion(Struct):
         self.unnoted += later.unnoted
         self.again |= later.again
         self.written.join(later.written)
+        self.places += later.places
 
 
 _Belt: TypeAlias = "asyncio.Queue[Portion | None]"
@@ -132,8 +135,8 @@ class Ingest:
     async def ingest(self, entries: list[Entry]) -> None:
         """Apply entries, tell of the changes and forget the entries; raises what went wrong."""
         for portion in self._portions(entries):
-            await self._commit(portion.told, portion, _spans(portion.whole))
-            await self._writer.tell(portion.written, portion.told)
+            await self._store(portion)
+            await self._announce(portion)
             await self._forget(portion.whole)
         await self._ingest_suspects(entries)
 
@@ -167,10 +170,12 @@ class Ingest:
         for entry in entries:
             if entry.deliveries > SUSPECT_AFTER:
                 continue
+            place = entry.origin.place if entry.origin else ""
+            portion.places.append(place)
             for one in _read(entry):
                 if len(portion.told) == PORTION_ITEMS:
                     yield portion
-                    portion = Portion()
+                    portion = Portion(places=[place])
                 portion.told.append(one)
                 portion.again |= entry.deliveries > 1
             portion.whole.append(entry)
@@ -195,32 +200,48 @@ class Ingest:
         try:
             while portion := await _take(parsed):
                 if len(portion.told) > MAX_ITEMS:
-                    lanes = portion.lanes = self._deal(portion, lanes)
+                    lanes = self._deal(portion, lanes)
+                    portion.lanes = list(lanes)
                     portion.unnoted = list(portion.whole)
                 else:
                     await _ended(lanes)
                     lanes = []
-                    await self._commit(portion.told, portion, _spans(portion.whole))
+                    await self._store(portion)
                 await written.put(portion)
             await written.put(None)
         finally:
             await end([lane for lane in lanes if not lane.done()])
 
+    async def _store(self, portion: Portion) -> None:
+        """Commit a portion; an entry is applied with the last of its items."""
+        with tracing.joined("ingest", portion.places):
+            portion.places = [tracing.here()]
+            await self._commit(portion.told, portion, _spans(portion.whole))
+
     def _deal(
         self, portion: Portion, before: list["asyncio.Task[None]"]
     ) -> list["asyncio.Task[None]"]:
         """Begin a lane for each half of the conversations, behind the one of the batch before."""
+        places, portion.places = portion.places, []
         return [
-            asyncio.create_task(self._commit_lane(told, portion, before[number : number + 1]))
+            asyncio.create_task(
+                self._commit_lane(told, portion, places, before[number : number + 1])
+            )
             for number, told in enumerate(_by_conversation(portion.told))
         ]
 
     async def _commit_lane(
-        self, told: list[Told], portion: Portion, before: list["asyncio.Task[None]"]
+        self,
+        told: list[Told],
+        portion: Portion,
+        places: list[tracing.Place],
+        before: list["asyncio.Task[None]"],
     ) -> None:
         await _ended(before)
-        for begin in range(0, len(told), MAX_ITEMS):
-            await self._commit(told[begin : begin + MAX_ITEMS], portion)
+        with tracing.joined("ingest", places):
+            portion.places.append(tracing.here())
+            for begin in range(0, len(told), MAX_ITEMS):
+                await self._commit(told[begin : begin + MAX_ITEMS], portion)
 
     async def _commit(
         self, told: list[Told], portion: Portion, spans: Sequence[SpanRow] = ()
@@ -241,9 +262,13 @@ class Ingest:
             await _ended(portion.lanes)
             if portion.unnoted:
                 await self._commit([], portion, _spans(portion.unnoted))
-            await self._writer.tell(portion.written, portion.told)
+            await self._announce(portion)
             await told.put(Portion(whole=portion.whole))
         await told.put(None)
+
+    async def _announce(self, portion: Portion) -> None:
+        with tracing.joined("announce", portion.places):
+            await self._writer.tell(portion.written, portion.told)
 
     async def _forget_told(self, told: _Belt) -> None:
         while portion := await _take(told):
@@ -299,7 +324,7 @@ def _spans(entries: list[Entry]) -> list[SpanRow]:
     for entry in entries:
         if entry.origin is None or not entry.envelopes:
             continue
-        ingress, boot, first = astuple(entry.origin)
+        ingress, boot, first, _ = astuple(entry.origin)
         past = first + len(entry.envelopes)
         last = spans[-1] if spans else None
         if last and (last.ingress, last.boot, last.past) == (ingress, boot, first):

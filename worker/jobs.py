@@ -17,7 +17,7 @@ from arq.cron import CronJob
 from arq.worker import Function
 from msgspec.structs import asdict
 
-from shared import log, metrics
+from shared import log, metrics, tracing
 from shared.queue import JOBS, Job, SetAside, encode
 from shared.store.applying import insert_dead_letters
 from shared.store.database import Database, is_transient
@@ -63,16 +63,14 @@ class Jobs:
         self._crons = crons
         self._database = database
 
-    async def run(self, context: dict[str, Any], job: Job) -> None:
-        """Do one job; raises nothing but arq's Retry."""
+    async def run(self, context: dict[str, Any], job: Job, place: tracing.Place = "") -> None:
+        """Do one job, as a part of the trace at `place`; raises nothing but arq's Retry."""
         began = time.perf_counter()
         ending: Outcome
         try:
             async with asyncio.timeout(LONGEST - 5):
-                if isinstance(job, SetAside):
-                    ending = DeadLetter("bad_job", job.error)
-                else:
-                    ending = await self._works[type(job)](job) or Done()
+                with tracing.joined(job.name, [place], job_id=context["job_id"]):
+                    ending = await self._do(job)
         except Exception as error:
             _log.warning("job_failed", job=job.name, error=type(error).__name__)
             ending = decide(
@@ -92,6 +90,11 @@ class Jobs:
             took_ms=round(took * 1000, 1),
         )
         await self._end(context["job_id"], job, ending)
+
+    async def _do(self, job: Job) -> Outcome:
+        if isinstance(job, SetAside):
+            return DeadLetter("bad_job", job.error)
+        return await self._works[type(job)](job) or Done()
 
     async def tick(self, name: str) -> None:
         """Run one cron; what goes wrong is tried again at its next tick."""
@@ -144,9 +147,9 @@ def cron_jobs() -> list[CronJob]:
     return [_cron_job(name, every) for name, every in EVERY.items()]
 
 
-async def _run(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:
+async def _run(ctx: dict[Any, Any], *args: Any, **carried: Any) -> None:
     (job,) = args
-    await ctx["jobs"].run(ctx, job)
+    await ctx["jobs"].run(ctx, job, carried.get(tracing.CARRIER, ""))
 
 
 def _cron_job(name: str, every: timedelta) -> CronJob:

@@ -6,11 +6,12 @@ is lost once the backlog has been worked off without it.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from shared import log, metrics
 from shared.backlog.inbox import Inbox
-from shared.backlog.stream import Stream
+from shared.backlog.stream import EntryId, Stream
 from shared.store import losses
 from shared.store.database import Database
 
@@ -27,9 +28,9 @@ _LOOK_AGAIN = 0.25
 class Losses:
     """Tells lost from late."""
 
-    def __init__(self, database: Database, stream: Stream, inbox: Inbox) -> None:
+    def __init__(self, database: Database, streams: Sequence[Stream], inbox: Inbox) -> None:
         self._database = database
-        self._stream = stream
+        self._streams = streams
         self._inbox = inbox
 
     async def look(self, *, patience: float = SENT_AGAIN_BY) -> None:
@@ -47,11 +48,18 @@ class Losses:
 
     async def _worked_off(self) -> None:
         """Wait until all that is in the backlog now has been applied."""
-        began, last = time.monotonic(), (await self._stream.state()).last
+        began = time.monotonic()
+        ends = [(stream, (await stream.state()).last) for stream in self._streams]
         while True:
-            oldest = (await self._stream.state()).oldest_unapplied
+            behind = [end for end in ends if not await _is_past(*end)]
             waiting, age = await self._inbox.unapplied()
             since = timedelta(seconds=time.monotonic() - began)
-            if (oldest is None or oldest > last) and (not waiting or (age and age < since)):
+            if not behind and (not waiting or (age and age < since)):
                 return
             await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _is_past(stream: Stream, last: EntryId) -> bool:
+    """Tell whether everything up to an entry has been applied."""
+    oldest = (await stream.state()).oldest_unapplied
+    return oldest is None or oldest > last

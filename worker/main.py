@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from arq import ArqRedis, Worker
 from msgspec import Struct
 
-from shared import config, log, queue
+from shared import config, log, queue, tracing
 from shared.backlog.inbox import Inbox, InboxReader
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
@@ -46,7 +46,7 @@ from shared.store import feed, reading, runs
 from shared.store.database import Database
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
-from shared.tasks import end
+from shared.tasks import each, end
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.erase import Erasures
@@ -97,6 +97,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
     """Build the parts and close them again; nothing is connected before it is used."""
     database_url, redis_url = settings.database_url.reveal(), settings.redis_url.reveal()
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing.told("pagewire-worker"))
         slot = Slot("worker")
         stack.callback(slot.release)
         database = Database(
@@ -110,10 +111,12 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(cache.aclose)
         pool = await open_pool(database_url, size=2, patience=5.0)
         stack.push_async_callback(pool.close)
-        stream = Stream(connect(redis_url))
-        stack.push_async_callback(stream.aclose)
-        reader = StreamReader(redis_url, slot.name)
-        stack.push_async_callback(reader.aclose)
+        streams, readers = [], []
+        for url in settings.backlog_redis_urls:
+            streams.append(stream := Stream(connect(url.reveal())))
+            stack.push_async_callback(stream.aclose)
+            readers.append(reader := StreamReader(url.reveal(), slot.name))
+            stack.push_async_callback(reader.aclose)
         arq = queue.connect(connect(redis_url, size=20).connection_pool)
         stack.push_async_callback(arq.aclose)
         budget_redis = connect(redis_url)
@@ -130,7 +133,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         effects = Effects(cache)
         writer = Writer(database, KnownPages(database), effects)
         ingests = {
-            "stream": Ingest(reader, writer),
+            **{f"stream-{n}": Ingest(reader, writer) for n, reader in enumerate(readers, 1)},
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
         }
         graph = Graph(client, Budget(budget_redis, settings.graph_page_calls_per_second))
@@ -149,8 +152,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         erasures = Erasures(database, cache)
 
         async def sweep() -> None:
-            for ingest in ingests.values():
-                await ingest.drain()
+            await each(*(ingest.drain() for ingest in ingests.values()))
+
+        async def trim() -> None:
+            await each(*(stream.trim() for stream in streams))
 
         async def upkeep() -> None:
             await keep_partitions(database, settings.raw_retention)
@@ -177,10 +182,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             Erase: erasures.erase,
             Replay: Replays(database, writer, asked).step,
         }
-        crons = {
+        crons: dict[str, Callable[[], Awaitable[object]]] = {
             "ingest": sweep,
-            "trim": stream.trim,
-            "losses": Losses(database, stream, inbox).look,
+            "trim": trim,
+            "losses": Losses(database, streams, inbox).look,
             "schedule": syncs.schedule,
             "runs": syncs.wake,
             "watch": syncs.watch,

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec import Struct, field
 
-from shared import log, metrics
+from shared import log, metrics, tracing
 from shared.backlog.envelope import Envelope, confirmation_code
 from shared.errors import Unreadable
 from shared.events import Item, Rejected, Unsend
@@ -176,9 +176,10 @@ class Writer:
         self, told: Sequence[Told], within: Within | None, spans: Sequence[SpanRow]
     ) -> Applied:
         started = time.perf_counter()
-        batch = await self._batch(told)
-        batch.spans = list(spans)
-        applied = await apply(self._database, batch, within)
+        with tracing.span("commit", "client", items=len(told)):
+            batch = await self._batch(told)
+            batch.spans = list(spans)
+            applied = await apply(self._database, batch, within)
         took = time.perf_counter() - started
         metrics.ingest_items.inc(len(told))
         metrics.ingest_batch_items.observe(len(told))

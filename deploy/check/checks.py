@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.check import image
-from deploy.check.image import REPOSITORY
-from deploy.check.tools import Finding, find, run
+from deploy.check.tools import REPOSITORY, Finding, find, run
 
 DEPLOY = REPOSITORY / "deploy"
 

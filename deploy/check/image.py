@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.check.tools import Finding, run
+from deploy.check.tools import REPOSITORY, Finding, run
 
-REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "deploy/Dockerfile"
 PACKAGES = ("ingress", "worker", "shared", "deploy")
 

@@ -3,8 +3,11 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+OWN = REPOSITORY / ".venv-deploy/bin"
+"""Where requirements-deploy.txt is installed (`make deploy-check`)."""
 
 
 class Finding(Exception):
@@ -12,8 +15,8 @@ class Finding(Exception):
 
 
 def find(name: str) -> str | None:
-    """Return the path of a program: this environment's own first, then the machine's."""
-    places = (str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin")
+    """Return the path of a program: one that was installed for the checks, or the machine's."""
+    places = (str(OWN), os.environ.get("PATH", ""), "/usr/sbin")
     return shutil.which(name, path=os.pathsep.join(places))
 
 

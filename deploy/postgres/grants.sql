@@ -25,7 +25,8 @@ grant select (code, kind, status, received_at, finished_at) on privacy_requests
 grant select on
     facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, changes_forgotten, sync_runs, sync_members, sync_points, sync_findings,
-    sync_unlisted, gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations, app_users
+    sync_listed, sync_unlisted, gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations,
+    app_users
     to pagewire_api;
 grant select (received_at) on webhook_inbox to pagewire_api;
 grant insert on

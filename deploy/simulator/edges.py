@@ -71,6 +71,11 @@ class Edges:
         )
         return ask.edge(path, found, CONVERSATION.show_all(ask.view, found.rows, ask.fields))
 
+    def thread_owner(self, page: Page) -> Json:
+        """Answer GET /{page}/thread_owner: all threads of a Page have the same here."""
+        owner = {"thread_owner": {"app_id": page.thread_owner}}
+        return {"data": [owner] if page.thread_owner else []}
+
     def messages(self, ask: Ask, node: Conversation) -> Json:
         """Answer GET /{thread}/messages."""
         self._admit(node)

@@ -64,6 +64,7 @@ class Graph:
             (App, "subscriptions", "GET"): lambda *_: subscriptions.list(),
             (App, "subscriptions", "POST"): lambda a, _: subscriptions.subscribe(a.parameters),
             (App, "subscriptions", "DELETE"): lambda a, _: subscriptions.unsubscribe(a.parameters),
+            (Page, "thread_owner", "GET"): lambda _, page: edges.thread_owner(page),
             (Page, "custom_labels", "GET"): edges.page_labels,
             (Page, "custom_labels", "POST"): lambda a, page: labels.create(page, a.parameters),
             (Person, "custom_labels", "GET"): edges.person_labels,

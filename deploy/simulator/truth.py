@@ -37,6 +37,7 @@ class Page(Struct, eq=False):
     inboxes: dict[tuple[Platform, str], "Inbox"] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     subscribed_fields: frozenset[str] = frozenset()
+    thread_owner: str | None = None  # the app that answers people, where several share the Page
 
     def account(self, platform: Platform) -> str:
         """Return the id that webhooks and Graph use for this Page on that platform."""

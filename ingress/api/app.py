@@ -72,7 +72,7 @@ class Api:
             settings.cache_ttl,
         )
         self._redis = connect(settings.redis_url.reveal())
-        self._hub = Hub(self.database, self.cache)
+        self._hub = Hub(self.database, self.cache, heartbeat=deps.rhythm.heartbeat)
         directory = Directory(self.database)
         self.callers = Callers(self.database, directory)
         self.streams = Streams(self.callers, deps.rhythm)
@@ -80,7 +80,7 @@ class Api:
         jobs = Jobs(self.database, self.streams)
         asked = Queue(queue.connect(self._redis.connection_pool))
         self.ops = Ops(
-            self.database, self._redis, self.cache, directory, jobs, self._hub, self.streams
+            self.database, self._redis, self.cache, directory, jobs, asked, self._hub, self.streams
         )
         self._heartbeat = Heartbeat(
             self._redis,

@@ -13,7 +13,7 @@ from ingress.api import reports
 from ingress.api.callers import Caller
 from ingress.api.routes import EVENT_STREAM, endpoint
 from ingress.api.shapes import Asked, Job
-from ingress.api.streams import Streams, event
+from ingress.api.streams import HEARTBEAT, Streams, event
 from shared.store import overview
 from shared.store.database import Database
 from shared.store.overview import RunOverview
@@ -51,7 +51,8 @@ class Jobs:
     ) -> web.StreamResponse:
         """Follow a job: an event `job` whenever it has changed, until it has ended."""
         job = await self.find(caller.page_ids, path.job_id)
-        return await self._streams.serve(request, _Following(self, caller.page_ids, job))
+        following = _Following(self, caller.page_ids, job, self._streams.heartbeat)
+        return await self._streams.serve(request, following)
 
     async def find(self, pages: Pages, job_id: UUID) -> Job:
         """Return a job; raises NotFound."""
@@ -108,14 +109,18 @@ class Jobs:
 class _Following:
     """A job's changes as frames."""
 
-    def __init__(self, jobs: Jobs, pages: Pages, job: Job) -> None:
+    def __init__(self, jobs: Jobs, pages: Pages, job: Job, heartbeat: float) -> None:
         self._jobs, self._pages, self._job = jobs, pages, job
+        self._heartbeat = heartbeat
         self._told: Job | None = None
 
     async def frames(self) -> bytes | None:
+        silent_until = time.monotonic() + self._heartbeat
         while self._job == self._told:
             if has_ended(self._job):
                 return None
+            if time.monotonic() >= silent_until:
+                return HEARTBEAT
             await asyncio.sleep(LOOK_EVERY)
             self._job = await self._jobs.find(self._pages, self._job.job_id)
         self._told = self._job

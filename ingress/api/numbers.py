@@ -89,6 +89,14 @@ class Numbers:
         """Return a gauge's values, one a process."""
         return [one.value for one in self._now if one.name == name]
 
+    def by_labels(self, name: str) -> dict[Labels, float]:
+        """Return a counter's values by its labels, those of all processes added up."""
+        found: dict[Labels, float] = defaultdict(float)
+        for one in self._now:
+            if one.name == name:
+                found[_key(one)[1]] += one.value
+        return found
+
     def labelled(self, name: str, label: str) -> dict[str, float]:
         """Return a gauge's greatest value by a label."""
         found: dict[str, float] = {}

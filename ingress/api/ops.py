@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -18,12 +19,23 @@ from ingress.api.jobs import Jobs
 from ingress.api.numbers import STEP, Numbers
 from ingress.api.problems import Problem
 from ingress.api.routes import EVENT_STREAM, endpoint
-from ingress.api.shapes import Alert, Arrival, CronTask, History, Overview, Process, Strip
+from ingress.api.shapes import (
+    Alert,
+    Arrival,
+    CronTask,
+    History,
+    JobKind,
+    JobQueue,
+    Overview,
+    Process,
+    Strip,
+)
 from ingress.api.streams import Streams, event
 from shared import heartbeat, log
 from shared.cache import Cache
 from shared.errors import Unavailable
 from shared.heartbeat import Beat
+from shared.queue import LATER, NOW, Queue, Waiting
 from shared.store import dead, overview
 from shared.store.database import Database, is_transient
 from shared.store.feed import FeedChange
@@ -44,6 +56,7 @@ class Ops:
         cache: Cache,
         directory: Directory,
         jobs: Jobs,
+        queue: Queue,
         hub: Hub,
         streams: Streams,
     ) -> None:
@@ -52,10 +65,12 @@ class Ops:
         self._cache = cache
         self._directory = directory
         self._jobs = jobs
+        self._queue = queue
         self._hub = hub
         self._streams = streams
         self._numbers = Numbers()
         self._beats: list[Beat] = []
+        self._queues: list[JobQueue] = []
         self._strip: Strip | None = None
 
     async def run(self) -> None:
@@ -77,6 +92,8 @@ class Ops:
             strip=strip,
             workers=[_process(beat) for beat in self._beats if beat.alive],
             jobs=list((await self._jobs.listing(None)).values()),
+            queues=self._queues,
+            kinds=_kinds(self._numbers),
             cron=_crons(self._numbers, datetime.now(UTC)),
             alerts=alerts(
                 strip, await self._directory.listing(None), in_memory=self._cache.in_memory
@@ -109,8 +126,9 @@ class Ops:
     async def _look(self) -> Strip:
         try:
             self._beats = await heartbeat.beats(self._redis)
+            self._queues = [_queue(name, await self._queue.waiting(name)) for name in (NOW, LATER)]
         except (RedisError, OSError):
-            self._beats = []
+            self._beats, self._queues = [], []
         alive = [beat for beat in self._beats if beat.alive]
         self._numbers.take(alive)
         try:
@@ -211,6 +229,36 @@ def _process(beat: Beat) -> Process:
         last_beat_at=datetime.fromtimestamp(beat.at, UTC),
         rss_bytes=beat.rss_bytes,
     )
+
+
+def _queue(name: str, waiting: Waiting) -> JobQueue:
+    return JobQueue(
+        name=name,
+        due=waiting.due,
+        deferred=waiting.deferred,
+        oldest_seconds=None if waiting.oldest is None else round(waiting.oldest, 1),
+    )
+
+
+def _kinds(numbers: Numbers) -> list[JobKind]:
+    """Return what became of each kind of job; the endings are those of `worker/outcome.py`."""
+    ended: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for labels, count in numbers.by_labels("pagewire_job_seconds_count").items():
+        told = dict(labels)
+        ended[told["name"]][told["ending"]] += count
+    seconds: dict[str, float] = defaultdict(float)
+    for labels, took in numbers.by_labels("pagewire_job_seconds_sum").items():
+        seconds[dict(labels)["name"]] += took
+    return [
+        JobKind(
+            name=name,
+            done=int(endings["Done"]),
+            again=int(endings["RetryIn"] + endings["Snooze"]),
+            given_up=int(endings["DeadLetter"] + endings["Park"]),
+            mean_ms=round(1000 * seconds[name] / sum(endings.values()), 1),
+        )
+        for name, endings in sorted(ended.items())
+    ]
 
 
 def _crons(numbers: Numbers, now: datetime) -> list[CronTask]:

@@ -273,6 +273,25 @@ class CronTask(Told):
     next_run_at: datetime
 
 
+class JobQueue(Told):
+    """One of arq's queues; `due` jobs wait for a worker or run, `deferred` ones for their time."""
+
+    name: str
+    due: int
+    deferred: int
+    oldest_seconds: float | None
+
+
+class JobKind(Told):
+    """What became of the jobs of a kind since the workers started."""
+
+    name: str
+    done: int
+    again: int
+    given_up: int
+    mean_ms: float
+
+
 class Alert(Told):
     """Something that is wrong, and what to do about it."""
 
@@ -288,6 +307,8 @@ class Overview(Told):
     strip: Strip
     workers: list[Process]
     jobs: list[Job]
+    queues: list[JobQueue]
+    kinds: list[JobKind]
     cron: list[CronTask]
     alerts: list[Alert]
 

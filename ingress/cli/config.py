@@ -29,7 +29,9 @@ def config(*, as_json: show.AsJson = False) -> None:
 def _shown(setting: Setting, value: str | None) -> str | None:
     if value is None or not setting.secret:
         return value
-    return _address(value) if setting.name.endswith("_URL") else "***"
+    if setting.name.endswith(("_URL", "_URLS")):
+        return " ".join(map(_address, value.split()))
+    return "***"
 
 
 def _address(url: str) -> str:

@@ -71,6 +71,8 @@ async def _ask(database: Database, page: str | None, options: dict[str, bool]) -
     priority = Priority.HISTORY if options["deep"] else Priority.PEOPLE
     asked: Named = []
     for one in await which.meant(database, page):
+        if options["deep"] and await coverage.has_open_history(database, one.entry_ids):
+            show.note(f"The history of {one.name} is still being fetched: its rest is missing yet.")
         run, _ = await runs.request(
             database, one.facebook_page_id, "verify", priority=priority, options=options
         )

@@ -13,7 +13,7 @@ from ingress.webhook.body import Bodies
 from ingress.webhook.callbacks import Callback
 from ingress.webhook.handshake import Handshake
 from ingress.webhook.intake import GroupCommit, Intake
-from ingress.webhook.keeper import Keeper
+from ingress.webhook.keeper import Keeper, Turns
 from ingress.webhook.ledger import Ledger
 from ingress.webhook.presence import Presence
 from ingress.webhook.receive import Receiver
@@ -59,26 +59,32 @@ class Readiness(Struct, frozen=True):
 class Door:
     """The webhook's part of an ingress process: open it, mount it, run it, close it."""
 
-    def __init__(self, settings: Settings, ingress: str, stream: Stream, pool: Pool) -> None:
+    def __init__(self, settings: Settings, ingress: str, streams: list[Stream], pool: Pool) -> None:
         boot = secrets.token_hex(8)
         will = Will(ingress, boot, deployment=settings.database_url.reveal())
         ledger = Ledger(ingress, boot, will.write)
         inbox = Inbox(pool, patience=POSTGRES_SECONDS)
-        self._settings, self._stream, self._pool, self._will = settings, stream, pool, will
+        self._settings, self._streams, self._pool, self._will = settings, streams, pool, will
         witness = Witness(pool, ingress, boot, patience=POSTGRES_SECONDS)
         self._presence = Presence(witness, ledger, will)
-        self._watch = StreamWatch(stream, self._presence.suspect, time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        self._watches = [StreamWatch(one, self._presence.suspect, now_ms) for one in streams]
         self._in_postgres = Keeper("postgres", inbox.append, inbox.ping, POSTGRES_SECONDS)
-        self._keepers = [self._in_postgres]
-        if settings.ingress_log != "postgres":
-            in_redis = Keeper("redis", self._watch.append, self._watch.look, REDIS_SECONDS)
-            self._keepers.insert(0, in_redis)
+        in_redis = [
+            Keeper(
+                "redis" if number == 1 else f"redis-{number}", one.append, one.look, REDIS_SECONDS
+            )
+            for number, one in enumerate(self._watches, 1)
+            if settings.ingress_log != "postgres"
+        ]
+        self._keepers = [*in_redis, self._in_postgres]
+        places: list[Turns | Keeper] = [Turns(in_redis), self._in_postgres]
 
-        def lane(keepers: list[Keeper]) -> GroupCommit:
+        def lane(places: list[Turns | Keeper]) -> GroupCommit:
             every = settings.ingress_log == "both"
-            return GroupCommit(ledger, keepers, every=every)
+            return GroupCommit(ledger, places, every=every)
 
-        self._intake = Intake(small=lane(self._keepers), large=lane(self._keepers[::-1]))
+        self._intake = Intake(small=lane(places), large=lane(places[::-1]))
 
     @classmethod
     async def open(cls, settings: Settings, ingress: str) -> "Door":
@@ -87,16 +93,20 @@ class Door:
         Raises SettingsError for a URL that is none, EvictingRedis for a Redis not to be trusted.
         """
         try:
-            redis = connect(settings.redis_url.reveal(), timeout=REDIS_SECONDS, bound_replies=False)
+            streams = [
+                Stream(connect(url.reveal(), timeout=REDIS_SECONDS, bound_replies=False))
+                for url in settings.backlog_redis_urls
+            ]
         except ValueError:
-            raise SettingsError(["REDIS_URL cannot be read as the URL of a Redis"]) from None
+            name = "REDIS_URL" if len(settings.backlog_redis_urls) == 1 else "BACKLOG_REDIS_URLS"
+            raise SettingsError([f"{name} cannot be read as the URL of a Redis"]) from None
         pool = await open_pool(settings.database_url.reveal(), size=4, patience=POSTGRES_SECONDS)
-        door = cls(settings, ingress, Stream(redis), pool)
+        door = cls(settings, ingress, streams, pool)
         await door._look()
-        durability = door._watch.durability
-        if durability and durability.evicts:
-            await door._let_go()
-            raise EvictingRedis(f"Redis is not fit to hold webhooks: {durability.why}.")
+        for watch in door._watches:
+            if watch.durability and watch.durability.evicts:
+                await door._let_go()
+                raise EvictingRedis(f"Redis is not fit to hold webhooks: {watch.durability.why}.")
         return door
 
     def mount(self, app: web.Application) -> None:
@@ -135,18 +145,21 @@ class Door:
 
     async def _let_go(self) -> None:
         self._will.close()
-        await self._stream.aclose()
+        await asyncio.gather(*(stream.aclose() for stream in self._streams))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._pool.close(), GOODBYE_SECONDS)
 
     async def _look(self) -> None:
         await asyncio.gather(*(keeper.probe() for keeper in self._keepers))
         metrics.durability_level.set(self._durability() or 0)
+        metrics.backlog_unapplied.set(sum(watch.unapplied for watch in self._watches))
+        metrics.backlog_age.set(max(watch.age.total_seconds() for watch in self._watches))
 
     def _durability(self) -> int | None:
         if self._settings.ingress_log != "redis" and self._in_postgres.usable:
             return SAFEST
-        return self._watch.durability.level if self._watch.durability else None
+        levels = [watch.durability.level for watch in self._watches if watch.durability]
+        return min(levels, default=None)
 
     async def _beat(self) -> None:
         # A keeper tells when Postgres is away; the heartbeat waits for the next round.

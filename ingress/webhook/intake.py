@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ingress.webhook.keeper import Keeper
+from ingress.webhook.keeper import Keeper, Turns
 from ingress.webhook.ledger import Ledger
-from shared import log, metrics
+from shared import log, metrics, tracing
 from shared.backlog.envelope import Envelope, Kind, Origin, pack
 
 _log = log.get(__name__)
@@ -26,6 +26,7 @@ class _Pending(NamedTuple):
     envelope: Envelope
     answer: "asyncio.Future[bool]"
     arrived: float
+    place: tracing.Place
 
 
 class GroupCommit:
@@ -34,7 +35,7 @@ class GroupCommit:
     The entry under way is the only batching window there is, so there is no timer to tune.
     """
 
-    def __init__(self, ledger: Ledger, keepers: Sequence[Keeper], *, every: bool) -> None:
+    def __init__(self, ledger: Ledger, keepers: Sequence[Keeper | Turns], *, every: bool) -> None:
         """`keepers` in order of preference; with `every`, all of them are to have each entry."""
         self._ledger = ledger
         self._keepers = keepers
@@ -47,7 +48,7 @@ class GroupCommit:
         """Hand over an envelope; the result says whether it is durable."""
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
-        self._pending.append(_Pending(envelope, answer, loop.time()))
+        self._pending.append(_Pending(envelope, answer, loop.time(), tracing.here()))
         self._pending_bytes += len(envelope.body)
         self._arrived.set()
         return answer
@@ -64,9 +65,10 @@ class GroupCommit:
         while self._pending:
             batch = self._take()
             first = self._ledger.number(len(batch))
-            origin = Origin(self._ledger.ingress, self._ledger.boot, first)
-            packed = pack(origin, [pending.envelope for pending in batch])
-            durable = await self._keep(packed, batch[0].arrived + BUDGET)
+            with tracing.joined("store", (one.place for one in batch), "producer"):
+                origin = Origin(self._ledger.ingress, self._ledger.boot, first, tracing.here())
+                packed = pack(origin, [pending.envelope for pending in batch])
+                durable = await self._keep(packed, batch[0].arrived + BUDGET)
             self._ledger.settle(first, len(batch), acked=durable)
             for pending in batch:
                 if not pending.answer.done():  # a shutdown may have cut its client off

@@ -1,7 +1,8 @@
 """A place that can keep an entry, with a breaker in front: stream and inbox look the same here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from shared import log, metrics
@@ -111,3 +112,18 @@ class Keeper:
         self._left_behind.discard(task)
         if not task.cancelled():
             task.exception()  # seen: nobody waits for it any more
+
+
+class Turns:
+    """Several keepers as one: entries go to each in turn, past those that cannot take any."""
+
+    def __init__(self, keepers: Sequence[Keeper]) -> None:
+        self._keepers = deque(keepers)
+
+    async def keep(self, packed: bytes, deadline: float) -> bool:
+        """Store an entry before `deadline` (loop time); true when it is durable in one of them."""
+        for _ in range(len(self._keepers)):
+            self._keepers.rotate(-1)
+            if await self._keepers[-1].keep(packed, deadline):
+                return True
+        return False

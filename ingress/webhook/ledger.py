@@ -23,6 +23,7 @@ class Ledger:
         self._write = write
         self._next = 0
         self._acked: list[Span] = []
+        self._joined_at = _MOST_SPANS
 
     def number(self, count: int) -> int:
         """Give numbers to envelopes about to be stored together; return the first."""
@@ -39,9 +40,10 @@ class Ledger:
             start, _ = self._acked.pop()
         self._acked.append((start, first + count))
         changed = len(self._acked) - 1
-        if changed >= _MOST_SPANS:
+        if changed >= self._joined_at:
             # The two lanes settle out of turn: what belongs together is put together now and then.
             self._acked, changed = joined(self._acked), 0
+            self._joined_at = max(_MOST_SPANS, 2 * len(self._acked))
         self._write(changed, self._acked[changed:])
 
     def acked(self) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ingress.webhook.ring import Ring
 from shared import log, metrics
@@ -41,6 +41,7 @@ class StreamWatch:
 
     def __init__(self, stream: Stream, suspect: Callable[[Gap], None], started_ms: int) -> None:
         self.durability: Durability | None = None
+        self.unapplied, self.age = 0, timedelta()
         self._stream = stream
         self._suspect = suspect
         self._ring = Ring(RING_BYTES)
@@ -64,8 +65,7 @@ class StreamWatch:
             self.durability = None
         self._ring.forget(began - REMEMBERED)
         self._last, self._last_ms = state, began_ms
-        metrics.backlog_unapplied.set(state.unapplied)
-        metrics.backlog_age.set(state.backlog_age(began_ms).total_seconds())
+        self.unapplied, self.age = state.unapplied, state.backlog_age(began_ms)
         if self.durability is None or self._looks % _DURABILITY_EVERY == 0:
             await self._judge()
         self._looks += 1

@@ -1,6 +1,7 @@
 """What the backlog is made of: envelopes as Facebook sent them, many packed into one entry.
 
-An entry is a MessagePack array of version, ingress, boot, first sequence number and envelopes.
+An entry is a MessagePack array of version, ingress, boot, first sequence number, envelopes and the
+place in a trace.
 Whoever can write to Redis can write an entry, so reading one trusts nothing.
 """
 
@@ -27,11 +28,15 @@ class Envelope(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Origin(Struct, frozen=True):
-    """Where an entry comes from: envelope number i of it is `first_sequence + i` of that boot."""
+    """Where an entry comes from: envelope number i of it is `first_sequence + i` of that boot.
+
+    `place` is where it was made in a trace (`shared.tracing`).
+    """
 
     ingress: str
     boot: str
     first_sequence: int
+    place: str = ""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -58,6 +63,7 @@ class _Packed(Struct, frozen=True, array_like=True):
     boot: _Name
     first_sequence: Annotated[int, Meta(ge=0, lt=1 << 62)]
     envelopes: list[Envelope]
+    place: _Name = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -67,7 +73,7 @@ _decoder = msgspec.msgpack.Decoder(_Packed)
 def pack(origin: Origin, envelopes: list[Envelope]) -> bytes:
     """Return the bytes of one entry."""
     return _encoder.encode(
-        _Packed(1, origin.ingress, origin.boot, origin.first_sequence, envelopes)
+        _Packed(1, origin.ingress, origin.boot, origin.first_sequence, envelopes, origin.place)
     )
 
 
@@ -78,7 +84,8 @@ def unpack(packed: bytes) -> tuple[Origin, list[Envelope]]:
     # msgspec lets UnicodeDecodeError (a ValueError, as its own are) and RecursionError through.
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"This is no backlog entry: {error}") from error
-    return Origin(found.ingress, found.boot, found.first_sequence), found.envelopes
+    origin = Origin(found.ingress, found.boot, found.first_sequence, found.place)
+    return origin, found.envelopes
 
 
 def entry(entry_id: str, packed: bytes, deliveries: int) -> Entry:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from shared import log
+from shared import log, tracing
 from shared.config import Secret
 from shared.errors import PagewireError, Unavailable
 from shared.facebook import batch
@@ -69,7 +69,8 @@ class Client:
         Raises GraphUnavailable, AnswerTooLarge, or Unreadable for an answer without a date.
         """
         asked = request.with_parameters(("appsecret_proof", self._proof(token)))
-        return await self._send(asked, token)
+        with tracing.span("graph", "client"):
+            return await self._send(asked, token)
 
     async def send_batch(
         self, questions: Sequence[tuple[Request, Secret]]

@@ -411,6 +411,14 @@ class _App(Struct):
     subscribed_fields: list[str] = field(default_factory=list)
 
 
+class _Owner(Struct):
+    app_id: str | int | None = None
+
+
+class _Thread(Struct):
+    thread_owner: _Owner
+
+
 class _Callback(Struct):
     object: str
     callback_url: str = ""
@@ -460,6 +468,13 @@ def subscribed_fields(reply: Reply, app_id: str) -> frozenset[str]:
         if id_text(app.id) == app_id:
             return frozenset(app.subscribed_fields)
     return frozenset()
+
+
+def thread_owner(reply: Reply) -> str | None:
+    """Return the id of the app that answers a person; None where nobody shares the Page."""
+    for raw in _decode(reply.body, _Edge).data:
+        return id_text(_decode(raw, _Thread).thread_owner.app_id)
+    return None
 
 
 def labels(reply: Reply) -> tuple[dict[str, str | None], str | None]:

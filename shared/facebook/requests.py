@@ -153,6 +153,14 @@ def message(mid: str, *, platform: Platform) -> Request:
     return Request(path=_id(mid), parameters=_paged(_MESSAGE[platform], None), about="message")
 
 
+def thread_owner(page_id: str, person: str) -> Request:
+    """Ask which app answers a person, where several share a Page.
+
+    https://developers.facebook.com/docs/messenger-platform/handover-protocol/get-thread-owner
+    """
+    return Request(path=f"{_id(page_id)}/thread_owner", parameters=(("recipient", person),))
+
+
 def page(page_id: str) -> Request:
     """Ask for a Page's name and the Instagram account linked to it."""
     return Request(

@@ -26,10 +26,14 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):
-    """A Page's newest message, and the longest pause between its latest ones; None: too few."""
+    """A Page's newest message, and the longest pause between its latest ones; None: too few.
+
+    `person` is the PSID of who was last in touch with it on Messenger, if anybody.
+    """
 
     last_at: datetime | None
     longest_pause: timedelta | None
+    person: str | None
 
 
 async def server(database: Database) -> Server:

@@ -10,11 +10,12 @@ select
 -- name: rhythm
 -- When a Page's newest message was sent, and the longest pause between the 50 conversations that
 -- were active last: with fewer messages told than there are, a pause can only look longer.
+-- And who was in touch last on Messenger.
 with newest as (
-    select c.last_sent_ms
+    select c.last_sent_ms, c.participant_id, c.platform
     from unnest($1::text[]) as ids (page_id)
     cross join lateral (
-        select last_sent_ms from conversations
+        select last_sent_ms, participant_id, platform from conversations
         where page_id = ids.page_id collate "C" and last_sent_ms is not null
         order by last_hour desc, coalesce(last_sent_ms, 0) desc, id desc
         limit 50
@@ -27,5 +28,10 @@ with newest as (
 )
 select
     to_timestamp(max(last_sent_ms) / 1000.0) as last_at,
-    max(pause) * interval '1 millisecond' as longest_pause
+    max(pause) * interval '1 millisecond' as longest_pause,
+    (
+        select participant_id from newest
+        where platform = 'messenger' and participant_id not like 't:%'
+        order by last_sent_ms desc limit 1
+    ) as person
 from pauses;

@@ -22,6 +22,11 @@ WARM = 200
 
 
 LIMITS = System("Valkey and PostgreSQL", [])
+STORED = (
+    "select sum(pg_total_relation_size(oid))::bigint from pg_class"
+    " where relnamespace = 'public'::regnamespace and relkind = 'r'"
+)
+"""How many bytes all tables take, with what belongs to them."""
 
 
 class Size(Struct, frozen=True):
@@ -123,12 +128,16 @@ async def backlog(servers: Servers, system: System, size: Size, workers: int) ->
         answers = await send(it.port, posts(events(size.backlog), 10))
         it.start_workers(workers)
         times = [row.committed for row in await _rows(it, size.backlog)]
+        stored = await _value(it.database, STORED)
+        indexes = await _value(it.database, "select pg_indexes_size('messages')")
     rate = len(times) / (max(times) - min(times))
     copied = size.backlog / await _copy(it.database, await servers.fresh("bench_copy"))
     return {
         "events_per_s": rate,
         "copy_per_s": copied,
         "of_copy": rate / copied,
+        "stored_bytes": stored / len(times),
+        "index_bytes": indexes / len(times),
         "lost": sum(len(a.mids) for a in answers if a.status == 200) - len(times),
     }
 

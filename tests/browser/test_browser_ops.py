@@ -72,6 +72,8 @@ async def test_a_sync_can_be_started_and_watched_to_its_end(visit: Visit, world:
     jobs = page.locator("#jobs tbody tr").filter(has_text=world.name(world.pages[1]))
     job = jobs.filter(has_text="full").first
     await expect(job).to_contain_text("complete")
+    await expect(page.locator("#queues tbody tr").filter(has_text="sync step")).to_be_visible()
+    await expect(page.locator("#queues header")).to_contain_text("now: 0 due")
 
 
 async def test_a_page_can_be_paused_and_resumed(visit: Visit, world: World):

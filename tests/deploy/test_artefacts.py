@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from deploy.check import env_example
+from deploy.check import env_example, figures
 from deploy.check.checks import expressions
 from shared import metrics
 from shared.config import SETTINGS
@@ -35,10 +35,41 @@ def test_what_compose_asks_for_stands_in_env_example():
 
 def test_every_setting_gets_through_compose():
     given = set(re.findall(r"^ +([A-Z_]+):", COMPOSE, re.MULTILINE))
-    # The image says the first; containers need no other port.
+    # The image says the first; containers need no other port; one machine has one Redis.
     assert {setting.name for setting in SETTINGS} - given == {
-        *("INGRESS_HOST", "INGRESS_PORT", "API_PORT"),
+        *("INGRESS_HOST", "INGRESS_PORT", "API_PORT", "BACKLOG_REDIS_URLS"),
     }
+
+
+@pytest.mark.parametrize("page", figures.PAGES)
+def test_measured_figures_are_written_by_no_hand(page: str):
+    """Write them anew: make figures"""
+    text = (DEPLOY.parent / page).read_text()
+    measured = figures.Figures(json.loads(figures.KEPT.read_text()))
+    assert figures.filled(text, measured) == text
+    assert re.findall(r"<!-- figures: (\w+) -->", text), "it has none"
+
+
+def test_what_was_not_measured_is_not_made_up():
+    nothing = figures.Figures(
+        {
+            "machine": dict.fromkeys(
+                (
+                    "command",
+                    "processor",
+                    "PostgreSQL",
+                    "Valkey",
+                    "Python",
+                    "load average at the start",
+                ),
+                "",
+            ),
+            "figures": [],
+        }
+    )
+    for write in figures.WRITTEN.values():
+        assert "None" not in write(nothing)
+    assert "not measured" in figures.capacity(nothing)
 
 
 def _metrics() -> Iterator[tuple[str, set[str]]]:

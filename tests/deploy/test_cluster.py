@@ -59,7 +59,7 @@ async def test_jobs_and_the_budget_need_several_keys_at_once_and_are_refused(clu
     arq = queue.connect(connect(cluster).connection_pool)
     with pytest.raises(ResponseError, match="same slot"):
         await Queue(arq).put(SyncAll())
-    await arq.connection_pool.disconnect()
+    await arq.aclose()
     redis = connect(cluster)
     with pytest.raises(Unavailable):
         await Budget(redis, 2).take({"1001": 1, "2002": 1}, Priority.PEOPLE)

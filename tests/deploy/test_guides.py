@@ -1,18 +1,23 @@
 """What the guides say exists: files, commands, links, and SQL that runs."""
 
 import contextlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import asyncpg
 import pytest
 from cyclopts import CoercionError, MissingArgumentError, ValidationError
 
+from deploy.local import binaries
 from ingress.cli.app import app
 from shared.queue import JOBS
-from tests.deploy.conftest import DEPLOY, Roles, psql
+from tests.deploy.conftest import DEPLOY, Roles
 from tests.stack import ROOT, Stack
 
 GUIDES = sorted((DEPLOY / "guides").glob("*.md"))
@@ -27,7 +32,9 @@ def _anchors(text: str) -> set[str]:
     }
 
 
-@by_guide
+@pytest.mark.parametrize(
+    "guide", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES], ids=lambda path: path.stem
+)
 def test_every_link_leads_somewhere(guide: Path):
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", guide.read_text()):
         name, _, anchor = target.partition("#")
@@ -75,46 +82,93 @@ def test_the_guide_to_jobs_has_every_job_and_every_argument():
     assert {name: told[name] for name in told if name in declared} == declared
 
 
-async def test_the_original_systems_pages_keep_their_ids_and_tags(roles: Roles, tmp_path: Path):
-    page_id, conversation, vip = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(3))
-    operator = roles.database("operator")
-    admin = await asyncpg.connect(roles.database("migrator"))
-    await admin.execute(f"""
-        create schema old;
-        grant usage on schema old to pagewire_operator;
-        create table old.facebook_pages (
-            id uuid, facebook_page_id text, name text, access_token text, is_active boolean
-        );
-        create table old.messenger_conversations (id uuid, page_id text, sender_id text);
-        create table old.tags (id uuid, name varchar(100), created_by uuid);
-        create table old.conversation_tags (id uuid, conversation_id uuid, tag_id uuid);
-        grant select on all tables in schema old to pagewire_operator;
-        insert into old.facebook_pages values
-            ('{page_id}', '1001', 'Corner shop', 'EAAold', true),
-            (gen_random_uuid(), '2002', 'Closed shop', 'EAAold', false);
-        insert into old.messenger_conversations values ('{conversation}', '1001', '7001');
-        insert into old.tags values ('{vip}', 'VIP', gen_random_uuid());
-        insert into old.conversation_tags values (gen_random_uuid(), '{conversation}', '{vip}');
-    """)
-    psql(operator, DEPLOY / "guides/examples/moving-pages.sql")
+def _blocks(guide: str) -> list[str]:
+    """Return what a guide says to type, in its order."""
+    return re.findall(r"```\w*\n(.*?)```", (DEPLOY / "guides" / guide).read_text(), re.DOTALL)
+
+
+OLD = """
+    create table facebook_pages (
+        id uuid, facebook_page_id text, name text, access_token text, is_active boolean
+    );
+    create table messenger_conversations (id uuid, page_id text, sender_id text);
+    create table tags (id uuid, name varchar(100), created_by uuid);
+    create table conversation_tags (id uuid, conversation_id uuid, tag_id uuid);
+    insert into facebook_pages values
+        ('{page}', '1001', 'Corner shop', 'EAAold', true),
+        (gen_random_uuid(), '2002', 'Closed shop', 'EAAold', false);
+    insert into messenger_conversations values ('{conversation}', '1001', '7001');
+    insert into tags values ('{tag}', 'VIP', gen_random_uuid());
+    insert into conversation_tags values (gen_random_uuid(), '{conversation}', '{tag}');
+"""
+"""What of the original system's tables is moved."""
+
+
+async def test_who_moves_from_the_original_system_as_the_guide_says_keeps_ids_and_tags(
+    roles: Roles, empty_database: str, postgres_server: str, tmp_path: Path
+):
+    page, conversation, tag = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(3))
+    old = "old_" + empty_database.partition("@/")[2].partition("?")[0]
+    await _execute(postgres_server, f"create database {old}")
+    await _execute(
+        postgres_server.replace("/postgres?", f"/{old}?"),
+        OLD.format(page=page, conversation=conversation, tag=tag),
+    )
+    to_see, to_import, to_move, to_tag, _, to_clean = _blocks("moving.md")
+    here = {
+        "'old-host'": f"'{postgres_server.partition('host=')[2]}'",
+        "'postgres'": f"'{old}'",
+        "user '…', password '…'": "user 'pagewire', password_required 'false'",
+    }
+    for said, meant in here.items():
+        assert said in to_see
+        to_see = to_see.replace(said, meant)
+    stack = Stack(roles.database("operator"), roles.redis("operator"), tmp_path)
+
+    await _execute(empty_database, to_see)
+    await _execute(roles.database("operator"), to_import)
+    _type(to_move, stack, tmp_path)
+    assert await stack.rows(
+        "select id::text, facebook_page_id, status, access_token is not null"
+        " from facebook_pages order by facebook_page_id"
+    ) == [(page, "1001", "active", True), (ANY, "2002", "paused", False)]
+
     # What the first full sync brings.
-    await admin.execute(
+    await _execute(
+        empty_database,
         "insert into conversations (page_id, participant_id, id, platform)"
-        " values ('1001', '7001', gen_random_uuid(), 'messenger')"
+        " values ('1001', '7001', gen_random_uuid(), 'messenger')",
     )
     for _ in range(2):
-        psql(operator, DEPLOY / "guides/examples/moving-tags.sql")
-    await admin.close()
-
-    stack = Stack(operator, roles.redis("operator"), tmp_path)
-    added = await stack.command(
-        "page", "add", "1001", "--name", "Shop", PAGE_ACCESS_TOKEN="EAAold1"
-    )
-    assert added["id"] == page_id
-    assert await stack.rows("select facebook_page_id, status from facebook_pages order by 1") == [
-        ("1001", "active"),
-        ("2002", "paused"),
-    ]
+        _type(to_tag, stack, tmp_path)
     assert await stack.rows("select participant_id, key, active from conversation_tags") == [
         ("7001", "VIP", True)
     ]
+    await _execute(empty_database, to_clean)
+    await _execute(postgres_server, f"drop database {old}")
+
+
+def _type(commands: str, stack: Stack, folder: Path) -> None:
+    """Do in a shell what a person does there, in the checkout, as an operator."""
+    programs = folder / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "pagewire").write_text(f'#!/bin/sh\nexec {sys.executable} -m ingress.cli "$@"\n')
+    (programs / "pagewire").chmod(0o755)
+    path = (str(programs), str(binaries.postgres().path.parent), os.environ["PATH"])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=ROOT,
+        env=stack.environment | {"PATH": ":".join(path), "OPERATOR_URL": stack.postgres},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def _execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()

@@ -5,14 +5,20 @@ import contextlib
 import json
 import os
 import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from deploy.local import ports
+from shared.heartbeat import beats
+from shared.redis import connect
 from tests.deploy.front import PUBLIC, Front, needs_nginx
 from tests.stack import Stack, running, sign
+from worker.jobs import EVERY
 
 pytestmark = [
     needs_nginx,
@@ -20,6 +26,34 @@ pytestmark = [
 ]
 
 COUNT, A_SECOND = 1000, 100
+TWICE = "select mid from raw_events group by mid having count(*) > 1"
+
+
+class Fleet:
+    """Two ingresses behind nginx, and so many workers."""
+
+    def __init__(self, stack: Stack, folder: Path, workers: int) -> None:
+        self.stack = stack
+        port = ports.any_free("127.0.0.1")
+        self.second = stack.process("ingress-2", "ingress", INGRESS_PORT=str(port))
+        self.workers = [stack.process(f"worker-{n}", "worker") for n in range(2, workers + 1)]
+        folder.mkdir()
+        self.front = Front(folder, [stack.port, port], stack.port)
+        self._port = port
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[aiohttp.ClientSession]:
+        more = [self.second, *self.workers]
+        async with running(self.stack) as stack, self.front.running() as session:
+            for process in more:
+                process.start()
+            try:
+                await stack.command("page", "add", "1001", "--name", "Corner shop")
+                await stack.until(lambda: _answers(self._port))
+                yield session
+            finally:
+                for process in more:
+                    process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -27,30 +61,45 @@ async def test_losing_an_ingress_and_a_worker_under_load_is_invisible(
     number: signal.Signals, database: str, redis_url: str, tmp_path: Path
 ):
     stack = Stack(database, redis_url, tmp_path)
-    second_port = ports.any_free("127.0.0.1")
-    second = stack.process("ingress-2", "ingress", INGRESS_PORT=str(second_port))
-    another = stack.process("worker-2", "worker")
-    folder = tmp_path / "nginx"
-    folder.mkdir()
-    front = Front(folder, [stack.port, second_port], stack.port)
-    async with running(stack), front.running() as session:
-        second.start()
-        another.start()
-        try:
-            await stack.command("page", "add", "1001", "--name", "Corner shop")
-            await stack.until(lambda: _answers(second_port))
-            load = asyncio.create_task(_send(front, session))
-            await asyncio.sleep(COUNT / A_SECOND / 3)
-            second.signal(number)
-            await asyncio.sleep(COUNT / A_SECOND / 3)
-            another.signal(number)
-            assert await load == [200] * COUNT
-            await stack.until(lambda: _stored(stack))
-            twice = "select mid from raw_events group by mid having count(*) > 1"
-            assert await stack.rows(twice) == []
-        finally:
-            second.kill()
-            another.kill()
+    fleet = Fleet(stack, tmp_path / "nginx", workers=2)
+    async with fleet.running() as session:
+        load = asyncio.create_task(_send(fleet.front, session))
+        await asyncio.sleep(COUNT / A_SECOND / 3)
+        fleet.second.signal(number)
+        await asyncio.sleep(COUNT / A_SECOND / 3)
+        fleet.workers[0].signal(number)
+        assert await load == [200] * COUNT
+        await stack.until(lambda: _stored(stack))
+        assert await stack.rows(TWICE) == []
+
+
+async def test_four_workers_share_the_work_and_a_cron_runs_once(
+    database: str, redis_url: str, tmp_path: Path
+):
+    stack = Stack(database, redis_url, tmp_path)
+    fleet = Fleet(stack, tmp_path / "nginx", workers=4)
+    redis = connect(redis_url)
+
+    async def counted(name: str) -> list[float]:
+        """Return what each worker counts, as its beats tell."""
+        told = [beat.samples for beat in await beats(redis) if beat.kind == "worker"]
+        return [sum(one.value for one in samples if one.name == name) for samples in told]
+
+    async def all_told() -> bool:
+        return sum(await counted("pagewire_ingest_items_total")) >= COUNT
+
+    began = time.monotonic()
+    async with fleet.running() as session:
+        assert await _send(fleet.front, session) == [200] * COUNT
+        await stack.until(lambda: _stored(stack))
+        await stack.until(all_told)
+        items = await counted("pagewire_ingest_items_total")
+        ticks = sum(await counted("pagewire_cron_seconds_count"))
+        took = timedelta(seconds=time.monotonic() - began)
+    await redis.aclose()
+    assert (len(items), sum(items)) == (4, COUNT), "a worker did again what another had done"
+    assert await stack.rows(TWICE) == []
+    assert 0 < ticks <= sum(took // every + 1 for every in EVERY.values())
 
 
 async def _send(front: Front, session: aiohttp.ClientSession) -> list[int]:

@@ -94,5 +94,5 @@ async def _people(front: Front, session: aiohttp.ClientSession, key: str) -> Non
         assert cookie.startswith("__Host-"), "the API does not know that people came over TLS"
         assert "Secure" in cookie
     # The feed's first words come at once, though the stream stays open.
-    async with asyncio.timeout(5), session.get(url + "/live", headers=bearer) as feed:
+    async with asyncio.timeout(30), session.get(url + "/live", headers=bearer) as feed:
         assert (await feed.content.readline()).startswith(b"retry:")

@@ -71,6 +71,7 @@ async def test_search_asks_the_replica_and_the_inbox_the_primary(
             stack.session.headers["Authorization"] = f"Bearer {key}"
             await stack.until(lambda: _connects(replica))
             await _on(replica, "select pg_wal_replay_pause()")
+            await stack.until(lambda: _is_paused(replica))
 
             assert await stack.post(_webhook("unmistakable")) == 200
             await stack.until(lambda: _shows(stack, "", 1))
@@ -80,12 +81,17 @@ async def test_search_asks_the_replica_and_the_inbox_the_primary(
             await stack.until(lambda: _shows(stack, "q=unmistakable", 1), 20)
 
 
-async def _on(dsn: str, sql: str) -> None:
+async def _on(dsn: str, sql: str) -> object:
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute(sql)
+        return await connection.fetchval(sql)
     finally:
         await connection.close()
+
+
+async def _is_paused(replica: str) -> bool:
+    """Tell whether it has really stopped: it is asked to, and does so in its own time."""
+    return await _on(replica, "select pg_get_wal_replay_pause_state()") == "paused"
 
 
 async def _connects(dsn: str) -> bool:

@@ -61,7 +61,7 @@ async def test_a_failover_under_load_is_invisible_to_facebook_and_to_readers(
     await stack.until(lambda: _in_redis(stack))
     arq = queue.connect(connect(group.url).connection_pool)
     await Queue(arq).put(SyncPage(page="nobody"))
-    await arq.connection_pool.disconnect()
+    await arq.aclose()
     await stack.until(lambda: _refused_job(stack))
     for number in (2000, 2001):
         assert await stack.post(_webhook(number)) == 200

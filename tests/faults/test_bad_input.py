@@ -3,26 +3,27 @@
 import asyncio
 import json
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.events import Item, Rejected
-from shared.facebook import webhook
 from tests.faults.cluster import Cluster, cluster
+from tests.faults.fuzz_json import NOW_MS, is_answered_for
 from tests.faults.length import MINUTES, scaled
 from tests.faults.report import Report
-from tests.stack import sign
-from worker import merge
+from tests.stack import ROOT, sign
 
 HTTP_CASES = scaled(30_000, 600)
 JSON_EXAMPLES = scaled(60_000, 300)
+FUZZER_RUNS = scaled(200_000, 2_000)
 SLOW_SOCKETS = 2_000 if MINUTES else 300
 NORMAL_LOAD = 300 if MINUTES else 100  # requests before and during
 
@@ -31,8 +32,6 @@ NOISE = 0.0 if MINUTES else 0.05
 
 STALL = 0.1 if MINUTES else 1.0
 """Seconds that no other client waits while we do our worst."""
-
-NOW_MS = 1_764_000_000_000
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -227,19 +226,25 @@ def _every_json_is_answered_for(told: object, dice: random.Random, turned: bool)
     if turned:
         for _ in range(dice.randrange(1, 6)):
             body[dice.randrange(len(body))] = dice.randrange(256)
-    found = webhook.parse(bytes(body), NOW_MS)
-    assert all(isinstance(one, Item | Rejected) for one in found)
-    events = [event for one in found if isinstance(one, Item) for event in one.events]
-    merge.reduce(events)
-    for one in found:
-        # What is kept of an item says the same when it is read again.
-        again = webhook.parse(one.raw, NOW_MS)
-        assert [type(other) for other in again] == [type(one)]
+    is_answered_for(bytes(body))
 
 
 async def test_every_json_is_parsed_reduced_or_kept(report: Report) -> None:
     _every_json_is_answered_for()
     report.count("JSON bodies made by fuzz", JSON_EXAMPLES)
+
+
+@pytest.mark.skipif(not find_spec("atheris"), reason="has no wheel for this machine")
+@pytest.mark.timeout(1200)
+async def test_bytes_that_look_for_every_branch_are_parsed_reduced_or_kept(report: Report) -> None:
+    fuzzer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.fuzz_json", f"-runs={FUZZER_RUNS}"),
+        cwd=ROOT,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await fuzzer.communicate()
+    assert fuzzer.returncode == 0, said.decode(errors="replace")[-3000:]
+    report.count("bodies made by a coverage-guided fuzzer", 2 * FUZZER_RUNS)
 
 
 # --- slowness ---------------------------------------------------------------------------------

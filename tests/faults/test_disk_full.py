@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,21 +44,18 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    tmp_path.chmod(0o755)
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "tmpfs", folder],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip("needs the right to mount a small file system")
-    try:
-        yield Disk(folder)
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+def disk() -> Iterator[Disk]:
+    with tempfile.TemporaryDirectory(prefix="pagewire-disk-") as name:
+        # As root, PostgreSQL runs as another account: it must be able to get there.
+        folder = Path(name)
+        folder.chmod(0o755)
+        small = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "tmpfs", folder]
+        if subprocess.run(small, capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount a small file system")
+        try:
+            yield Disk(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.mark.parametrize("store", ["redis", "postgres"])

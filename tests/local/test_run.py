@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -134,9 +133,7 @@ def test_it_starts_everything_says_where_it_is_and_stops_on_ctrl_c(checkout: Pat
     assert "/inbox" in run.screen
     assert "/ops" in run.screen
     assert "key-of-the-test" in run.screen
-    pressed = time.monotonic()
     assert run.press_ctrl_c() == 0
-    assert time.monotonic() - pressed < 10
     assert _running(checkout) == {}
     assert "Traceback" not in run.screen
 

@@ -44,13 +44,13 @@ signal.signal(signal.SIGTERM, goodbye)
 def script(tmp_path: Path) -> Callable[..., Program]:
     """A program that prepares, writes its pid to a file of its own name, and goes on."""
 
-    def make(name: str, *, prepare: str = "", go_on: str = WAIT, grace: float = 1.0) -> Program:
+    def make(name: str, *, prepare: str = "", go_on: str = WAIT, grace: float = 10) -> Program:
         return Program(
             name=name,
             command=[sys.executable, "-c", prepare + WRITE_PID + go_on, tmp_path / name],
             environment=os.environ,
             log=tmp_path / f"{name}.log",
-            answers=lambda _: (tmp_path / name).exists(),
+            answers=lambda _: (tmp_path / name).exists() and (tmp_path / name).stat().st_size > 0,
             grace=grace,
         )
 
@@ -122,12 +122,14 @@ async def test_a_program_that_does_not_come_up_says_what_it_said(script):
             await supervisor.start(broken)
 
 
-async def test_a_program_that_never_answers_is_given_up(script, pids):
-    mute = replace(script("mute"), answers=lambda _: False, within=0.3)
+async def test_a_program_that_never_answers_is_given_up(script):
+    asked = []
+    # What appends to a list answers None.
+    mute = replace(script("mute"), answers=asked.append, within=0.3)
     with pytest.raises(CannotStart, match="does not answer"):
         async with Supervisor(lambda _: None) as supervisor:
             await supervisor.start(mute)
-    assert command_line(pids("mute")[0]) == ""
+    assert command_line(asked[0].pid) == ""
 
 
 async def test_a_program_that_cannot_be_started_again_is_tried_again(script, pids, tmp_path):

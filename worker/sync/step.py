@@ -76,7 +76,7 @@ class Tools(Struct, frozen=True, kw_only=True):
 
 
 async def take_step(tools: Tools, run_id: UUID) -> outcome.Done | outcome.Snooze:
-    """Go on with a run, or with up to fifty of a batch; return when the next step is due.
+    """Go on with a run and those that go together with it, up to fifty; return when to do so again.
 
     Done: nothing of it is to be done soon. Raises Unavailable, or what Postgres raised.
     """

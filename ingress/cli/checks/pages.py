@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from ingress.cli import graph
 from ingress.cli.checks.finding import Finding, Problem, ago, judged, span
 from ingress.cli.problem import Problem as Refused
-from shared.config import Settings
+from shared.config import Secret, Settings
 from shared.crypto import KeyRing
 from shared.errors import PagewireError, Unavailable
 from shared.facebook import replies, requests
@@ -52,7 +52,8 @@ async def every_page(
 async def _page(
     settings: Settings, database: Database, client: Client, keys: KeyRing, page: Page
 ) -> Finding:
-    problems = []
+    problems, notes = [], []
+    rhythm = await health.rhythm(database, page.entry_ids)
     if page.status == "parked":
         problems.append((page.status_reason or "parked", _RENEW))
     try:
@@ -64,15 +65,30 @@ async def _page(
         if missing := sorted(set(requests.WANTED_FIELDS) - has):
             told = "no webhooks" if not has else f"no webhooks of {', '.join(missing)}"
             problems.append((told, f"pagewire page subscribe {page.facebook_page_id}"))
+        if rhythm.person and (owner := await _other_owner(client, page, rhythm.person, token)):
+            notes.append(f"the app {owner} answers people, messages come as standby")
     except Refused as problem:
         problems.append((problem.why, problem.todo or _RENEW))
     except PagewireError as error:
         problems.append((str(error), ""))
-    rhythm = await health.rhythm(database, page.entry_ids)
     now = datetime.now(UTC)
     problems += _silence(page, rhythm, now) + _staleness(settings, page, now)
-    told = f"last event {ago(rhythm.last_at, now)}, last synced {ago(page.last_synced_at, now)}"
-    return judged(f"Page {page.name}", told, problems)
+    notes.append(f"last event {ago(rhythm.last_at, now)}")
+    notes.append(f"last synced {ago(page.last_synced_at, now)}")
+    return judged(f"Page {page.name}", ", ".join(notes), problems)
+
+
+async def _other_owner(client: Client, page: Page, person: str, token: Secret) -> str | None:
+    """Return the other app that answers people there, if Facebook tells of one.
+
+    What they write then comes as `standby`, a field that every Page is subscribed to.
+    """
+    asked = requests.thread_owner(page.facebook_page_id, person)
+    try:
+        owner = replies.thread_owner(await graph.ask(client, asked, token))
+    except PagewireError:
+        return None  # where no apps share the Page there is nobody to tell of
+    return None if owner == client.app_id else owner
 
 
 def _token_problems(page: Page, token: TokenInfo, app_id: str) -> list[Problem]:

@@ -12,7 +12,7 @@ from ingress.cli.postgres import unusable
 from shared.backlog.inbox import Inbox
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream
-from shared.config import Settings
+from shared.config import Secret, Settings
 from shared.errors import Unavailable
 from shared.redis import connect
 from shared.store import health, migrate
@@ -60,22 +60,30 @@ async def postgres(
 
 
 async def redis(settings: Settings, clocks: dict[str, float]) -> AsyncIterator[Finding]:
-    """Look at the server of REDIS_URL, and at the backlog in it."""
-    if not settings.redis_url:
-        return
-    client = connect(settings.redis_url.reveal(), size=2)
+    """Look at the server of REDIS_URL, at those of the backlog, and at what waits in them."""
+    elsewhere = [url for url in settings.backlog_redis_urls if url != settings.redis_url]
+    for number, url in enumerate(filter(None, (settings.redis_url, *elsewhere)), 1):
+        which = f" {number}" if number > 1 else ""
+        async for finding in _one_redis(settings, url, which, clocks):
+            yield finding
+
+
+async def _one_redis(
+    settings: Settings, url: Secret, which: str, clocks: dict[str, float]
+) -> AsyncIterator[Finding]:
+    client = connect(url.reveal(), size=2)
     stream = Stream(client)
     try:
         version = (await client.info("server"))["redis_version"]
         seconds, micros = await client.time()
-        clocks["Redis"] = seconds + micros / 1e6 - time.time()
+        clocks[f"Redis{which}"] = seconds + micros / 1e6 - time.time()
         durability, state = await stream.durability(), await stream.state()
     except (RedisError, OSError, Unavailable) as error:
         yield Finding(
-            subject="Redis",
+            subject=f"Redis{which}",
             ok=False,
             text=f"does not answer: {type(error).__name__}",
-            fix=configuration.advice("REDIS_URL"),
+            fix=configuration.advice("BACKLOG_REDIS_URLS" if which else "REDIS_URL"),
         )
         return
     finally:
@@ -85,17 +93,19 @@ async def redis(settings: Settings, clocks: dict[str, float]) -> AsyncIterator[F
         problems.append((f"is older than {OLDEST_REDIS}", "Upgrade it."))
     if state.fullness > 0.8:
         problems.append((f"uses {state.fullness:.0%} of its memory", "Raise maxmemory."))
-    yield judged("Redis", f"version {version}", problems)
+    yield judged(f"Redis{which}", f"version {version}", problems)
+    if url not in settings.backlog_redis_urls:
+        return
     # With a copy in Postgres, how Redis keeps its own decides nothing.
     is_only_copy = settings.ingress_log == "redis"
     yield judged(
-        "Durability",
+        f"Durability{which}",
         f"level {durability.level} of 3: {durability.why}",
         [("", "Set appendonly yes, appendfsync always, maxmemory-policy noeviction.")]
         if durability.evicts or (is_only_copy and durability.level < 3)
         else [],
     )
-    yield _waiting("Backlog", state.unapplied, state.backlog_age(seconds * 1000))
+    yield _waiting(f"Backlog{which}", state.unapplied, state.backlog_age(seconds * 1000))
 
 
 async def inbox(settings: Settings) -> AsyncIterator[Finding]:

@@ -59,7 +59,9 @@ async def world(environ: dict[str, str], rhythm: Rhythm) -> AsyncIterator[World]
     listener = Listener(app)
     url = f"http://127.0.0.1:{await listener.start('127.0.0.1', 0)}"
     async with aiohttp.ClientSession(url, cookie_jar=jar) as http:
-        yield World(listener, url, api, http, store, Effects(workers_cache), made)
+        world = World(listener, url, api, http, store, Effects(workers_cache), made)
+        await world.until(world.follows)
+        yield world
     await listener.drain()
     await listener.close()
     await workers_cache.aclose()

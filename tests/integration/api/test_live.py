@@ -8,9 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from ingress.api import callers, hub
 from ingress.api.streams import Rhythm
+from shared.cache import CHANNEL
 from shared.store import feed, keys
 from shared.store.applying import apply
 from tests.integration.api.world import INSTAGRAM, OTHER, PAGE, World, message
@@ -69,14 +71,26 @@ async def following(
         yield stream
 
 
-async def test_a_change_is_told_at_once_with_a_place_to_resume_from(world: World) -> None:
+@pytest.fixture
+def _nobody_looks_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "LOOK_EVERY", 3600.0)
+
+
+@pytest.mark.usefixtures("_nobody_looks_unasked")
+async def test_a_change_is_told_at_once_with_a_place_to_resume_from(
+    world: World, redis_url: str
+) -> None:
+    async with Redis.from_url(redis_url) as redis:
+
+        async def listened_to() -> bool:
+            return (await redis.pubsub_numsub(CHANNEL))[0][1] == 1
+
+        await world.until(listened_to)
     async with following(world) as stream:
         first = await stream.frame()
         assert set(first or ()) == {"id"}
-        began = asyncio.get_running_loop().time()
         await world.happen(message(1))
         frame = await stream.next("change")
-        assert asyncio.get_running_loop().time() - began < hub.LOOK_EVERY / 2
     change = json.loads(frame["data"])
     [one] = (await world.get("/api/conversations"))["data"]
     assert change == {
@@ -175,6 +189,15 @@ async def test_a_change_by_one_reader_reaches_the_others(world: World) -> None:
     assert kinds[-2:] == [["tag"], ["seen"]]
 
 
+async def test_whoever_joins_before_the_first_look_at_the_feed_reloads(world: World) -> None:
+    """Between their place and where the hub begins, something may have changed."""
+    begun = hub.Hub(world.database, world.api.cache, heartbeat=15)
+    client = hub.Client(None, hub.live_frame)
+    begun.join(client)
+    await begun._look()
+    assert await client.frames() == b"event: reset\ndata: {}\n\n"
+
+
 async def test_a_client_that_does_not_read_reloads_instead(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +224,15 @@ class TestQuickly:
             for _ in range(3):
                 assert await stream.frame() == {"": ""}
 
+    async def test_so_does_a_job_that_waits(self, world: World) -> None:
+        asked = await world.ask("POST", "/api/conversations/sync?wait=0", json={"pageId": PAGE})
+        headers = {"Authorization": f"Bearer {world.keys['admin']}"}
+        path = f"/api/jobs/{asked.body['jobId']}/events"
+        async with world.http.get(path, headers=headers) as answer:
+            stream = Stream(answer)
+            while await stream.frame() != {"": ""}:
+                pass
+
     async def test_a_stream_ends_when_its_key_is_revoked(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -219,7 +251,7 @@ async def test_streams_end_at_shutdown_and_do_not_hold_it(world: World) -> None:
     async with following(world) as stream, following(world):
         began = asyncio.get_running_loop().time()
         await world.server.close()
-        assert asyncio.get_running_loop().time() - began < 2
+        assert asyncio.get_running_loop().time() - began < 10
         await stream.end()
 
 

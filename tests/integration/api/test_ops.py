@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from ingress.api.ops import alerts
 from shared import heartbeat, metrics, queue
 from shared.heartbeat import Heartbeat
+from shared.queue import LATER, NOW
 from shared.redis import connect
 from shared.store import pages
 from shared.store.applying import insert_dead_letters
@@ -40,6 +41,8 @@ async def test_processes_jobs_and_numbers_are_shown_at_a_glance(
         redis, name="worker-1", kind="worker", numbers=lambda: {"pool_in_use": 3, "pool_max": 10}
     )
     metrics.cron_every.labels("sweep").set(10)
+    for ending in ("Done", "Snooze", "DeadLetter"):
+        metrics.job_seconds.labels("some_job", ending).observe(0.5)
     stop = asyncio.Event()
     beating = asyncio.create_task(worker.run(stop))
     await world.ask("POST", "/api/conversations/sync?wait=0", json={"pageId": PAGE})
@@ -59,6 +62,11 @@ async def test_processes_jobs_and_numbers_are_shown_at_a_glance(
     assert shown["strip"]["deadLetters"] == 2
     assert shown["strip"]["poolMax"] >= 10
     assert [job["state"] for job in shown["jobs"]] == ["queued"]
+    assert [(one["name"], one["due"]) for one in shown["queues"]] == [(NOW, 1), (LATER, 0)]
+    [some_job] = [one for one in shown["kinds"] if one["name"] == "some_job"]
+    assert some_job["meanMs"] == 500
+    # Both processes of this test count in one place.
+    assert some_job["done"] == some_job["again"] == some_job["givenUp"] in {1, 2}
     [sweep] = [one for one in shown["cron"] if one["name"] == "sweep"]
     until = datetime.fromisoformat(sweep["nextRunAt"]) - datetime.now(UTC)
     assert 0 <= until.total_seconds() <= 10

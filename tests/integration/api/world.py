@@ -68,6 +68,10 @@ class World(Struct):
         async with self.database.connection() as connection:
             return [tuple(row) for row in await connection.fetch(sql, *values)]
 
+    async def follows(self) -> bool:
+        """Whether the API has begun to look at the feed: from then on it tells every change."""
+        return self.api._hub._position is not None
+
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
             while not await condition():

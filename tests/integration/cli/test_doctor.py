@@ -133,6 +133,25 @@ async def test_a_page_that_fell_silent_is_noticed(
     await only_trouble(run, f"Page {page.name}", "silent for 5 h, never for more than 60 min")
 
 
+async def test_another_app_that_answers_people_is_named(
+    build: Build, run: Command, store: Database
+) -> None:
+    sim = await build()
+    page, other = sim.truth.pages.values()
+    page.thread_owner, other.thread_owner = "263902037430900", sim.config.app_id
+    async with store.connection() as connection:
+        await connection.executemany(
+            "insert into conversations (page_id, participant_id, id, platform, last_sent_ms)"
+            " values ($1, '7001', gen_random_uuid(), 'messenger', $2)",
+            [(page_id, time.time_ns() // 1_000_000) for page_id in (page.id, other.id)],
+        )
+    ended = await run("doctor", "--json")
+    told = {one["subject"]: one["text"] for one in ended.json}
+    assert (wrong(ended), ended.status) == ({}, 0)
+    assert "the app 263902037430900 answers people" in told[f"Page {page.name}"]
+    assert "answers people" not in told[f"Page {other.name}"]
+
+
 async def test_another_verify_token_at_the_ingress_is_noticed(
     build: Build, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +190,22 @@ async def test_redis_that_may_lose_entries_is_noticed(
     await build()
     monkeypatch.setenv("INGRESS_LOG", "redis")
     await only_trouble(run, "Durability", "appendonly is off")
+
+
+async def test_every_server_of_the_backlog_is_looked_at(
+    build: Build, run: Command, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await build()
+    another = f"{redis_url.partition('?')[0]}?db=1"
+    monkeypatch.setenv("BACKLOG_REDIS_URLS", f"{redis_url} {another}")
+    assert {one["subject"] for one in (await run("doctor", "--json")).json} > {
+        *("Redis", "Durability", "Backlog", "Redis 2", "Durability 2", "Backlog 2")
+    }
+    monkeypatch.setenv("BACKLOG_REDIS_URLS", "redis://127.0.0.1:1")
+    ended = await run("doctor", "--json")
+    assert list(wrong(ended)) == ["Redis 2"]
+    assert "BACKLOG_REDIS_URLS" in next(one["fix"] for one in ended.json if not one["ok"])
+    assert "Durability" not in {one["subject"] for one in ended.json}
 
 
 async def test_stores_that_are_away_cost_only_their_own_lines(

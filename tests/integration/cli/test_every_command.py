@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -32,6 +33,33 @@ async def test_the_help_has_an_example_that_is_understood(
         words = shlex.split(example)
         app.parse_args(words, exit_on_error=False, print_error=False)
         assert tuple(words[: len(command)]) == command
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+async def test_a_program_can_read_what_every_command_says(
+    run: Command, command: tuple[str, ...]
+) -> None:
+    has_json = "--json" in (await run(*command, "--help")).out
+    assert has_json or command == ("run",)  # which becomes another program
+
+
+def test_the_shell_completes_commands_and_their_options(tmp_path) -> None:
+    (tmp_path / "completion").write_text(app.generate_completion(shell="bash"))
+
+    def completed(*words: str) -> list[str]:
+        line = f"COMP_WORDS=(pagewire {shlex.join(words)}); COMP_CWORD={len(words)}"
+        done = subprocess.run(
+            ["bash", "-c", f'source completion; {line}; _pagewire; echo "${{COMPREPLY[@]}}"'],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.split()
+
+    assert completed("mig") == ["migrate"]
+    assert "subscribe" in completed("page", "")
+    assert completed("sync", "--fu") == ["--full"]
 
 
 @pytest.mark.parametrize(

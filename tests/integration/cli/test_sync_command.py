@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -144,9 +145,16 @@ async def test_which_page_must_be_said(run: Command, wrong: list[str]) -> None:
 async def test_a_wait_that_nobody_ends_says_what_may_be_missing(
     run: Command, store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def note(text: str) -> None:
+        print(text, file=sys.stderr)
+        loop.call_soon_threadsafe(said.set)
+
     monkeypatch.setattr("ingress.cli.following.PATIENCE", 0)
+    monkeypatch.setattr("ingress.cli.show.note", note)
     waiting = asyncio.create_task(run("sync", "1", "--wait"))
-    await asyncio.sleep(0.5)
+    await said.wait()
     async with worker(store):
         ended = await waiting
     assert "No worker has begun yet" in ended.err

@@ -83,6 +83,22 @@ async def test_a_complete_page_is_well(run: Command, store: Database) -> None:
     assert ended.json[0]["options"] == {"deep": True, "repair": False}
 
 
+async def test_of_a_history_that_is_still_being_fetched_that_is_said(
+    run: Command, store: Database
+) -> None:
+    async with store.connection() as connection:
+        await connection.execute(
+            "insert into conversations (page_id, participant_id, id, platform, thread_id)"
+            " values ('2', '7001', gen_random_uuid(), 'messenger', 't_1')"
+        )
+    async with worker(store):
+        assert (
+            "The history of Two is still being fetched"
+            in (await run("verify", "--all", "--deep")).err
+        )
+        assert "history" not in (await run("verify", "2")).err
+
+
 async def test_what_was_repaired_is_no_longer_missing(run: Command, store: Database) -> None:
     async with worker(store):
         ended = await run("verify", "--all", "--repair", "--json")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import servers
-from ingress.webhook import door
+from ingress.webhook import door, intake, watch
 from tests.integration.intake.intake_world import Gated, Killable, World
 
 
@@ -12,6 +12,13 @@ from tests.integration.intake.intake_world import Gated, Killable, World
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the ingress look at its stores twenty times as often."""
     monkeypatch.setattr(door, "PROBE_EVERY", 0.05)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the ingress wait for a store as long as a test holds it up, however slow the machine."""
+    for module, name in ((door, "REDIS_SECONDS"), (intake, "BUDGET"), (watch, "LOOK_SECONDS")):
+        monkeypatch.setattr(module, name, 60.0)
 
 
 @pytest.fixture

@@ -379,7 +379,11 @@ async def test_connections_beyond_the_cap_are_turned_away_and_others_do_not_noti
     monkeypatch.setattr(world.ingress._listeners[0], "most_connections", 3)
     port = world.ingress.ports[0]
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-    await asyncio.sleep(0.05)
+
+    async def full() -> bool:
+        return len(world.ingress._listeners[0]._runner.server.connections) == 3
+
+    await until(full)
     assert await raw(world, post(BODY)) == b""
     assert (await world.post(BODY))[0] == 200
     for _, writer in held:

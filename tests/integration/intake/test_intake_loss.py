@@ -33,10 +33,10 @@ async def gaps(world: World) -> list[tuple[str, datetime, datetime]]:
 async def looked(world: World) -> None:
     """Wait until the ingress has looked at Redis once more, from begin to end."""
     for _ in range(2):
-        before = world.ingress._door._watch._looks
+        before = world.ingress._door._watches[0]._looks
 
         async def again(before: int = before) -> bool:
-            return world.ingress._door._watch._looks > before
+            return world.ingress._door._watches[0]._looks > before
 
         await until(again)
 

@@ -230,9 +230,13 @@ async def test_a_rolling_restart_of_two_loses_no_request(redis_url: str, databas
     """The deliverer goes to the other when one takes no connections, as a balancer does."""
     one, two = environment(redis_url, database), environment(redis_url, database)
     ports = [environ["INGRESS_PORT"] for environ in (one, two)]
-    done = False
+    done, delivered = False, 0
+
+    async def some_delivered() -> bool:
+        return delivered > 50
 
     async def deliver_to_either(sessions: list[aiohttp.ClientSession]) -> None:
+        nonlocal delivered
         number = 0
         while not done:
             number += 1
@@ -242,6 +246,7 @@ async def test_a_rolling_restart_of_two_loses_no_request(redis_url: str, databas
             except aiohttp.ClientConnectorError:
                 status = await deliver(sessions[(number + 1) % 2], body)
             assert status == 200
+            delivered += 1
 
     async with ingress(one) as first, ingress(two) as second:
         for port in ports:
@@ -252,7 +257,7 @@ async def test_a_rolling_restart_of_two_loses_no_request(redis_url: str, databas
                 for port in ports
             ]
             delivering = [asyncio.create_task(deliver_to_either(sessions)) for _ in range(8)]
-            await asyncio.sleep(0.3)
+            await until(some_delivered, 20)
             first.terminate()
             assert await first.wait() == 0
             async with ingress(one):

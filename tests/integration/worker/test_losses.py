@@ -51,7 +51,7 @@ async def door(world: World, database: str) -> AsyncIterator[Door]:
 
 
 async def look(world: World) -> int:
-    await Losses(world.database, world.stream, world.inbox).look(patience=0)
+    await Losses(world.database, [world.stream], world.inbox).look(patience=0)
     return await losses.lost(world.database)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ingress.webhook import intake
 from ingress.webhook.intake import GroupCommit, Intake
-from ingress.webhook.keeper import Keeper
+from ingress.webhook.keeper import Keeper, Turns
 from ingress.webhook.ledger import Ledger
 from shared.backlog.envelope import Envelope, unpack
 from shared.errors import Unavailable
@@ -83,9 +83,9 @@ async def test_what_comes_while_an_entry_is_under_way_is_the_next_entry() -> Non
     running = asyncio.create_task(commit.run())
     place.go_on.clear()
     answers = [commit.put(envelope(b"0"))]
-    await asyncio.sleep(0.01)
+    while not place.offered:
+        await asyncio.sleep(0)
     answers += [commit.put(envelope(b"%d" % n)) for n in range(1, 10)]
-    await asyncio.sleep(0.01)
     place.go_on.set()
     assert await asyncio.gather(*answers) == [True] * 10
     assert place.bodies() == [[b"0"], [b"%d" % n for n in range(1, 10)]]
@@ -255,9 +255,10 @@ async def test_a_place_that_will_not_be_cancelled_holds_nobody_up() -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
     assert await keeper.keep(b"x", started + 3) is False
-    assert loop.time() - started < 0.5
+    assert loop.time() - started < 3  # what it had
     stubborn.set()
-    await asyncio.sleep(0.01)
+    while keeper._left_behind:
+        await asyncio.sleep(0)
 
 
 async def test_too_little_time_left_is_no_fault_of_the_place() -> None:
@@ -293,3 +294,26 @@ async def test_a_flush_at_the_end_keeps_what_still_waits() -> None:
     answer = door.put("webhook", b"last")
     await door.flush()
     assert await answer is True
+
+
+async def test_several_take_turns_and_nobody_waits_for_one_that_is_away() -> None:
+    first, second, spare = places = [Place("first"), Place("second"), Place("spare")]
+    await well(*places)
+    turns = Turns([first.keeper, second.keeper])
+    ledger = Ledger("door", "boot", lambda *_: None)
+    commit = GroupCommit(ledger, [turns, spare.keeper], every=False)
+
+    async def store(*bodies: bytes) -> None:
+        for body in bodies:
+            answer = commit.put(envelope(body))
+            await commit.flush()
+            assert await answer
+
+    await store(b"1", b"2", b"3", b"4")
+    assert [first.bodies(), second.bodies()] == [[[b"1"], [b"3"]], [[b"2"], [b"4"]]]
+    first.fails = Unavailable("gone")
+    await store(b"5", b"6", b"7")
+    assert second.bodies()[2:] == [[b"5"], [b"6"], [b"7"]]
+    second.fails = Unavailable("gone, too")
+    await store(b"8")
+    assert spare.bodies() == [[b"8"]]

@@ -58,7 +58,9 @@ function Fact({ name, children }) {
 }
 
 function AnswerWindow() {
-  const last = thread.value?.messages?.findLast(({ direction }) => direction === "in");
+  const messages = thread.value?.messages;
+  if (!messages) return "–";
+  const last = messages.findLast(({ direction }) => direction === "in");
   const left = last ? last.sentMs + ANSWER_MS - Date.now() : 0;
   return left > 0 ? `open for ${duration(left)}` : "closed: 24 hours since their last message";
 }

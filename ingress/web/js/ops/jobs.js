@@ -10,7 +10,7 @@ const LEVELS = { queued: "", running: "busy", complete: "good", interrupted: "wa
 
 export function Jobs() {
   const jobs = overview.value?.jobs;
-  return html`<${Card} id="jobs" title="Jobs" tall>
+  return html`<${Card} id="jobs" title="Syncs" tall>
     ${jobs && (jobs.length ? html`<${Table} jobs=${jobs} />` : html`<${NoJobs} />`)}
   <//>`;
 }
@@ -27,7 +27,7 @@ function Table({ jobs }) {
     <thead>
       <tr>
         <th scope="col">State</th>
-        <th scope="col">Job</th>
+        <th scope="col">Sync</th>
         <th scope="col">Came to</th>
         <th scope="col">Started</th>
         <th scope="col">Took</th>

@@ -12,6 +12,7 @@ import { Pages } from "./pages.js";
 import { keepLoaded } from "./state.js";
 import { Strip } from "./strip.js";
 import { Processes } from "./processes.js";
+import { Queues } from "./queues.js";
 
 function Ops() {
   return html`
@@ -23,7 +24,7 @@ function Ops() {
       <${Charts} />
       <${Pages} />
       <div class="columns">
-        <div class="stack"><${Feed} /><${Jobs} /></div>
+        <div class="stack"><${Feed} /><${Jobs} /><${Queues} /></div>
         <div class="stack"><${Dead} /><${Cron} /><${Processes} /></div>
       </div>
     </main>

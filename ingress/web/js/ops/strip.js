@@ -33,7 +33,7 @@ const TILES = [
     judge: ({ backlogAgeSeconds }) => above(backlogAgeSeconds, 5, 60),
   },
   {
-    label: "Jobs running",
+    label: "Syncs running",
     field: "jobsRunning",
     show: count,
     beside: ({ jobsQueued }) => `${told(jobsQueued, count)} queued`,
