@@ -68,6 +68,10 @@ bench: $(VENV)/.tests .venv-bench/.ready ## Measure Pagewire beside its peers an
 bench-short: $(VENV)/.tests .venv-bench/.ready ## The same in three minutes: for the ratios only
 	@$(BIN)/python -m tests.bench --short
 
+.PHONY: bench-growth
+bench-growth: $(VENV)/.tests ## Measure what growing tables do: 0.5, 1 and 5 million messages
+	@$(BIN)/python -m tests.bench.growth
+
 .PHONY: bench-sync
 bench-sync: $(VENV)/.tests ## Measure what syncs promise, in two minutes
 	@$(BIN)/python -m tests.bench.sync

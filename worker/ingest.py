@@ -21,7 +21,7 @@ from shared.backlog.envelope import Entry
 from shared.errors import Unavailable
 from shared.events import Rejected
 from shared.store.rows import SpanRow
-from shared.tasks import together
+from shared.tasks import end, together
 from worker import writing
 from worker.writing import MAX_ITEMS, Told, Writer, Written
 
@@ -33,8 +33,9 @@ FORGET_EVERY = 0.02
 
 PORTION_ITEMS = 250
 BATCH_ITEMS = 2 * PORTION_ITEMS
-"""A batch that is too large for one transaction is written as two at once, which keeps Postgres
-busy while we compute; more than two would only wait for each other."""
+"""A batch that is too large for one transaction is dealt out to two lanes, each with conversations
+of its own. Neither waits for the other, which keeps Postgres busy while we compute; more than two
+would only wait for a processor."""
 
 PORTIONS = 8
 """How far a hand may be ahead of the next one."""
@@ -58,19 +59,24 @@ class Portion(Struct):
     """Items in the order they came, on their way from hand to hand.
 
     `whole` are the entries of which these are the last items. `again` says that some may have been
-    written before without anybody being told; `written` is what writing them did. `places` are
-    where they come from in traces.
+    written before without anybody being told; `written` is what writing them did, or does: the
+    transactions of `lanes` are still under way, and after them it is to be noted that `unnoted` are
+    applied. `places` are where they come from in traces.
     """
 
     told: list[Told] = field(default_factory=list)
     whole: list[Entry] = field(default_factory=list)
     again: bool = False
     written: Written = field(default_factory=Written)
+    lanes: list["asyncio.Task[None]"] = field(default_factory=list)
+    unnoted: list[Entry] = field(default_factory=list)
     places: list[tracing.Place] = field(default_factory=list)
 
     def join(self, later: "Portion") -> None:
         self.told += later.told
         self.whole += later.whole
+        self.lanes += later.lanes
+        self.unnoted += later.unnoted
         self.again |= later.again
         self.written.join(later.written)
         self.places += later.places
@@ -190,26 +196,52 @@ class Ingest:
     # --- the second hand --------------------------------------------------------------------------
 
     async def _write(self, parsed: _Belt, written: _Belt) -> None:
-        while portion := await _take(parsed):
-            await self._store(portion)
-            await written.put(portion)
-        await written.put(None)
+        lanes: list[asyncio.Task[None]] = []
+        try:
+            while portion := await _take(parsed):
+                if len(portion.told) > MAX_ITEMS:
+                    lanes = self._deal(portion, lanes)
+                    portion.lanes = list(lanes)
+                    portion.unnoted = list(portion.whole)
+                else:
+                    await _ended(lanes)
+                    lanes = []
+                    await self._store(portion)
+                await written.put(portion)
+            await written.put(None)
+        finally:
+            await end([lane for lane in lanes if not lane.done()])
 
     async def _store(self, portion: Portion) -> None:
-        """Commit a portion; of two transactions at once, each has conversations of its own."""
-        told = portion.told
+        """Commit a portion; an entry is applied with the last of its items."""
         with tracing.joined("ingest", portion.places):
             portion.places = [tracing.here()]
-            if len(told) > MAX_ITEMS:
-                lanes = [self._commit_lane(lane, portion) for lane in _by_conversation(told)]
-                await together([asyncio.create_task(lane) for lane in lanes])
-                told = []
-            # An entry is applied with the last of its items, or after both lanes.
-            await self._commit(told, portion, _spans(portion.whole))
+            await self._commit(portion.told, portion, _spans(portion.whole))
 
-    async def _commit_lane(self, told: list[Told], portion: Portion) -> None:
-        for begin in range(0, len(told), MAX_ITEMS):
-            await self._commit(told[begin : begin + MAX_ITEMS], portion)
+    def _deal(
+        self, portion: Portion, before: list["asyncio.Task[None]"]
+    ) -> list["asyncio.Task[None]"]:
+        """Begin a lane for each half of the conversations, behind the one of the batch before."""
+        places, portion.places = portion.places, []
+        return [
+            asyncio.create_task(
+                self._commit_lane(told, portion, places, before[number : number + 1])
+            )
+            for number, told in enumerate(_by_conversation(portion.told))
+        ]
+
+    async def _commit_lane(
+        self,
+        told: list[Told],
+        portion: Portion,
+        places: list[tracing.Place],
+        before: list["asyncio.Task[None]"],
+    ) -> None:
+        await _ended(before)
+        with tracing.joined("ingest", places):
+            portion.places.append(tracing.here())
+            for begin in range(0, len(told), MAX_ITEMS):
+                await self._commit(told[begin : begin + MAX_ITEMS], portion)
 
     async def _commit(
         self, told: list[Told], portion: Portion, spans: Sequence[SpanRow] = ()
@@ -227,6 +259,9 @@ class Ingest:
 
     async def _tell(self, written: _Belt, told: _Belt) -> None:
         while portion := await _take(written):
+            await _ended(portion.lanes)
+            if portion.unnoted:
+                await self._commit([], portion, _spans(portion.unnoted))
             await self._announce(portion)
             await told.put(Portion(whole=portion.whole))
         await told.put(None)
@@ -257,6 +292,12 @@ async def _take(belt: _Belt) -> Portion | None:
             break
         portion.join(later)
     return portion
+
+
+async def _ended(lanes: list["asyncio.Task[None]"]) -> None:
+    """Wait for lanes; raises what went wrong in one."""
+    for lane in lanes:
+        await lane
 
 
 def _by_conversation(told: list[Told]) -> list[list[Told]]:

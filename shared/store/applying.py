@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import fields
 
-from shared import metrics
+from shared import log, metrics
 from shared.ids import conversation_id
 from shared.store import erasing, queries, unsending
 from shared.store.database import Connection, Database
@@ -23,9 +23,11 @@ from shared.store.rows import Batch, ConversationRow, DeadLetter, MessageRow, co
 
 __all__ = ["Applied", "Change", "Key", "Within", "apply", "insert_dead_letters"]
 
+_log = log.get(__name__)
 _SQL = queries.load("queries.sql")
 # A redelivery comes within 36 hours (Facebook's longest retry); two days leave room for a backlog.
 _REDELIVERY = timedelta(days=2)
+_TRIES = 10  # nobody is overtaken so often: more would be a fault of ours, and hold everything up
 _MESSAGE = [one.name for one in fields(MessageRow)]
 _CONVERSATION = [one.name for one in fields(ConversationRow)]
 
@@ -44,10 +46,12 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
     Raises what Postgres raised: `database.is_transient` tells trouble that passes from data it
     refuses. After trouble at COMMIT it is open whether the batch was written: write it again.
     """
+    attempt = 0
     while True:
+        attempt += 1
         try:
             async with database.transaction() as connection:
-                applied = await _Writing(connection, batch).run()
+                applied = await _Writing(connection, batch, may_repeat=attempt < _TRIES).run()
                 if within is not None:
                     await within(connection)
         except _OvertakenError:
@@ -58,9 +62,10 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
 class _Writing:
     """One run over the tables, always in the order of `run`, so that no two wait in a circle."""
 
-    def __init__(self, connection: Connection, batch: Batch) -> None:
+    def __init__(self, connection: Connection, batch: Batch, *, may_repeat: bool) -> None:
         self._connection = connection
         self._batch = batch
+        self._may_repeat = may_repeat
         self._since = datetime.fromtimestamp(0, UTC)
         if batch.raws:
             oldest = min(row.received_ms for row in batch.raws.values())
@@ -170,7 +175,13 @@ class _Writing:
             [span.first for span in spans],
             [span.past for span in spans],
         )
-        _check(plan, done)
+        if plan.holds(done["messages"], done["conversations"]):
+            return
+        if self._may_repeat:
+            raise _OvertakenError
+        # The rows are right, whatever was expected; of what changed nobody knows for certain.
+        _log.error("plan_never_held", messages=len(plan.messages))
+        plan.recount |= _people(self._batch)
 
     async def _write_reactions(self, plan: Plan) -> None:
         rows = list(self._batch.reactions.values())
@@ -210,26 +221,6 @@ def _columns(rows: list[Any], count: int) -> list[Sequence[Any]]:
 
 def _split(keys: list[Key]) -> tuple[list[str], list[str]]:
     return [key[0] for key in keys], [key[1] for key in keys]
-
-
-def _check(plan: Plan, done: asyncpg.Record) -> None:
-    """Raise unless the rows became what the plan expected."""
-    stored = {(page_id, mid): rest for page_id, mid, *rest in done["messages"]}
-    if stored.keys() != plan.expected.keys():
-        raise _OvertakenError
-    for key, values in stored.items():
-        row = plan.expected[key]
-        if values != [getattr(row, name) for name in _TOLD_OF_MESSAGE]:
-            raise _OvertakenError
-    if set(map(tuple, done["conversations"])) != plan.applied.new_conversations:
-        raise _OvertakenError
-
-
-# In the order in which the statement returns them.
-_TOLD_OF_MESSAGE = (
-    *("participant_id", "direction", "kind", "reply_to_mid", "sent_ms", "text", "attachments_key"),
-    *("num_edit", "deleted_ms", "unreadable_ms", "read_ms"),
-)
 
 
 async def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> list[int]:

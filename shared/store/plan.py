@@ -1,7 +1,8 @@
 """What to write of a batch, given what is stored, and what that changes: pure."""
 
+from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct, field
@@ -25,6 +26,11 @@ _OF_CONVERSATION = {
     "delivery": ("delivered_watermark_ms",),
     "conversation": ("thread_id", "participant_name", "updated_ms"),
 }
+# What the statement that writes returns of a message, after its key.
+_RETURNED = (
+    *("participant_id", "direction", "kind", "reply_to_mid", "sent_ms", "text", "attachments_key"),
+    *("num_edit", "deleted_ms", "unreadable_ms", "read_ms"),
+)
 
 
 class Change(Struct, frozen=True):
@@ -96,6 +102,22 @@ class Plan:
     def touch(self, key: Key, kind: str) -> None:
         """Note that a conversation changes in such a way."""
         self._kinds.setdefault(key, set()).add(kind)
+
+    def holds(
+        self, messages: Iterable[Sequence[Any]], conversations: Iterable[Sequence[Any]]
+    ) -> bool:
+        """Tell whether the messages became what was expected, or another writer was quicker.
+
+        `messages` are those that were stored before, as they are now; `conversations` those that
+        were not. One that another writer made meanwhile is merely no new one.
+        """
+        self.applied.new_conversations &= {(page_id, person) for page_id, person in conversations}
+        became = {(page_id, mid): tuple(rest) for page_id, mid, *rest in messages}
+        expected = {
+            key: tuple(getattr(row, name) for name in _RETURNED)
+            for key, row in self.expected.items()
+        }
+        return became == expected
 
     def changes(self) -> list[Change]:
         """Return what changes, in the order of keys."""
@@ -190,10 +212,12 @@ class Plan:
             return
         now = copy(old)
         now.join(told)
-        if now != old or key in self.recount:
-            # Its row is locked until its end is counted anew.
+        if now != old:
             self.conversations.append(told)
-        self._touch_visible(key, _OF_CONVERSATION, old, now)
+            self._touch_visible(key, _OF_CONVERSATION, old, now)
+        elif key in self.recount:
+            # Written all the same, its row is locked until its end is counted anew.
+            self.conversations.append(told)
 
     def _touch_visible(
         self, key: Key, kinds: dict[str, tuple[str, ...]], old: Struct, now: Struct

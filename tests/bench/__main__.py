@@ -2,7 +2,8 @@
 
 Everything runs one after the other on the same PostgreSQL and the same Valkey, both waiting for
 the disk, in an order that changes from round to round. Prints a Markdown table of medians and
-the ratios; keeps both, and the figures of every round, in `build/bench/`.
+the ratios; keeps both, and the figures of every round, in `build/bench/`. A whole run also writes
+the ratios into the README.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def main() -> None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
         folder.chmod(0o755)  # lest the data live elsewhere, and stay
         with local.postgres(folder) as postgres:
-            asyncio.run(_track_commits(postgres))
+            asyncio.run(track_commits(postgres))
         KEPT.mkdir(parents=True, exist_ok=True)
         servers = Servers(
             opened.enter_context(local.postgres(folder)),
@@ -67,10 +68,13 @@ def main() -> None:
     (KEPT / "bench.md").write_text(text)
     kept = [{"load": load, "system": name, "rounds": each} for (load, name), each in rounds.items()]
     (KEPT / "bench.json").write_text(json.dumps({"machine": machine, "figures": kept}, indent=1))
+    if not (arguments.short or arguments.only):
+        readme = ROOT / "README.md"
+        readme.write_text(report.into(readme.read_text(), machine, rounds))
     print(text)
 
 
-async def _track_commits(postgres: str) -> None:
+async def track_commits(postgres: str) -> None:
     """Let PostgreSQL keep when each transaction was committed: the same clock for everybody."""
     connection = await asyncpg.connect(postgres)
     await connection.execute("alter system set track_commit_timestamp = on")

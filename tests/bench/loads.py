@@ -8,18 +8,20 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 from msgspec import Struct
 
+from shared.redis import connect
 from shared.store.migrate import migrate
 from tests.bench import figures
 from tests.bench.figures import Figures
 from tests.bench.follower import Row, following, visible
 from tests.bench.sender import send
-from tests.bench.systems import BARE, OURS, Running, Servers, System
+from tests.bench.systems import BARE, OURS, PEERS, UNSTORED, Running, Servers, System
 from tests.bench.traffic import Post, events, posts
 
 WARM = 200
 """Events before the measured ones: processes start, connections open, statements are prepared."""
 
 
+LIMITS = System("Valkey and PostgreSQL", [])
 STORED = (
     "select sum(pg_total_relation_size(oid))::bigint from pg_class"
     " where relnamespace = 'public'::regnamespace and relkind = 'r'"
@@ -33,13 +35,14 @@ class Size(Struct, frozen=True):
     seconds: float
     rates: tuple[int, ...]
     our_rates: tuple[int, ...]
+    connections: tuple[int, ...]
     backlog: int
     stored: int
     idle: float
 
 
-WHOLE = Size(6, (50, 200, 600), (1000, 2500), 100_000, 30_000, 20)
-SHORT = Size(3, (200,), (1000,), 20_000, 10_000, 5)
+WHOLE = Size(6, (50, 200, 600), (1000, 2500), (1, 16, 64, 256), 100_000, 30_000, 60)
+SHORT = Size(3, (200,), (1000,), (64,), 20_000, 10_000, 5)
 
 
 class Case(Struct, frozen=True):
@@ -56,25 +59,34 @@ def cases(servers: Servers, systems: Sequence[System], size: Size) -> list[Case]
     def case(load: str, system: System, run: Callable[..., Awaitable[Figures]], *more: object):
         return Case(load, system, lambda: run(servers, system, size, *more))
 
-    made = [case("ack, 64 connections", system, ack) for system in (OURS, BARE)]
+    made = [
+        case(f"ack, {connections} connections", system, ack, connections)
+        for connections in size.connections
+        for system in (OURS, UNSTORED, BARE)
+    ]
+    made.append(case("ack, 64 connections, 2 processes", OURS, ack, 64, "2"))
     for rate in size.rates:
         made += [case(f"{rate} events/s", system, steady, rate) for system in systems]
     made += [case(f"{rate} events/s", OURS, steady, rate) for rate in size.our_rates]
     hot = systems if size is WHOLE else [OURS]
     made += [case("one conversation, 100/s", system, steady, 100, True) for system in hot]
+    made.append(case("one conversation, 500/s", OURS, steady, 500, True))
     made += [case(f"backlog, {n} worker(s)", OURS, backlog, n) for n in (1, 2)]
     made += [case("stored, 1 event a POST", system, stored, 1) for system in systems]
-    made += [case("stored, 10 events a POST", OURS, stored, 10)]
+    made += [case(f"stored, {each:,} events a POST", OURS, stored, each) for each in (10, 1000)]
     made += [case("50 % duplicates", OURS, duplicates), case("idle", OURS, idle)]
+    made.append(Case("limits", LIMITS, lambda: limits(servers)))
     return made
 
 
-async def ack(servers: Servers, system: System, size: Size) -> Figures:
-    """Only the answers: as many as 64 connections bring."""
-    async with system.running(servers) as it:
-        it.start_workers()
-        await send(it.port, posts(events(WARM, seed=1)))
-        return figures.acks(await send(it.port, posts(events(int(1500 * size.seconds)))))
+async def ack(
+    servers: Servers, system: System, size: Size, connections: int, processes: str = "1"
+) -> Figures:
+    """Only the answers, as many as the connections bring; no worker takes part of the machine."""
+    count = int(size.seconds * (500 if connections < 16 else 1500))
+    async with system.running(servers, INGRESS_PROCESSES=processes) as it:
+        await send(it.port, posts(events(WARM, seed=1)), connections=connections)
+        return figures.acks(await send(it.port, posts(events(count)), connections=connections))
 
 
 async def steady(
@@ -157,9 +169,45 @@ async def idle(servers: Servers, system: System, size: Size) -> Figures:
     async with system.running(servers) as it:
         await _warm(it)
         await asyncio.sleep(2)
-        before = it.cpu_seconds()
+        commands, before = await _redis_commands(servers), it.cpu_seconds()
         await asyncio.sleep(size.idle)
-        return {"cpu_percent": 100 * (it.cpu_seconds() - before) / size.idle}
+        cpu, commands = it.cpu_seconds() - before, await _redis_commands(servers) - commands
+        return {"cpu_percent": 100 * cpu / size.idle, "redis_commands_per_s": commands / size.idle}
+
+
+async def limits(servers: Servers) -> Figures:
+    """What the servers can do at best: entries appended, rows upserted, one after the other."""
+    redis = connect(servers.redis)
+    connection = await asyncpg.connect(await servers.fresh("bench"))
+    await connection.execute((PEERS / "schema.sql").read_text())
+    await connection.execute("insert into pages values ('1')")
+    upsert = await connection.prepare((PEERS / "store.sql").read_text())
+    try:
+        began = time.perf_counter()
+        for _ in range(100):
+            async with redis.pipeline(transaction=False) as pipe:
+                for _ in range(100):
+                    pipe.xadd("bench", {"e": bytes(600)})
+                await pipe.execute()
+        appended = time.perf_counter()
+        for number in range(2000):
+            await upsert.fetch("1", f"m_{number}", "2", "in", number, "text", None)
+        upserted = time.perf_counter()
+    finally:
+        await connection.close()
+        await redis.aclose()
+    return {
+        "xadd_per_s": 10_000 / (appended - began),
+        "upserts_per_s": 2000 / (upserted - appended),
+    }
+
+
+async def _redis_commands(servers: Servers) -> int:
+    redis = connect(servers.redis)
+    try:
+        return (await redis.info("stats"))["total_commands_processed"]
+    finally:
+        await redis.aclose()
 
 
 async def _warm(it: Running) -> None:

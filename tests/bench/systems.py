@@ -113,12 +113,12 @@ class System(Struct, frozen=True):
         return self is OURS
 
     @contextlib.asynccontextmanager
-    async def running(self, servers: Servers) -> AsyncIterator[Running]:
+    async def running(self, servers: Servers, **settings: str) -> AsyncIterator[Running]:
         """Start its web process on empty tables, wait until it listens; end everything after."""
         database = await servers.fresh("bench")
         await self._make_tables(database)
         port = ports.any_free("127.0.0.1")
-        environment = _environment(database, servers.redis, port)
+        environment = _environment(database, servers.redis, port) | settings
         log = servers.folder / f"{self.name}.log"
         it = Running(
             port,
@@ -148,6 +148,7 @@ class System(Struct, frozen=True):
 
 OURS = System("pagewire", [sys.executable, "-m", "ingress"], [sys.executable, "-m", "worker"])
 BARE = System("bare handler", [sys.executable, "-m", "tests.bench.peers.bare"])
+UNSTORED = System("handler without a store", [sys.executable, "-m", "tests.bench.peers.unstored"])
 _ARQ: list[str | Path] = [sys.executable, "-m", "tests.bench.peers.arq_per_event"]
 _TASKS = "tests.bench.peers.celery_peer"
 _CELERY_OPTIONS = "--concurrency=4 --without-gossip --without-mingle --without-heartbeat"

@@ -1,4 +1,4 @@
-from tests.bench import figures
+from tests.bench import figures, report
 from tests.bench.follower import Row, Snapshot, visible
 from tests.bench.sender import Answer
 from tests.bench.traffic import events
@@ -37,3 +37,14 @@ def test_percentiles_are_measured_values():
     assert figures.percentile(range(100), 50) == 50
     assert figures.percentile(range(100), 99) == 99
     assert figures.percentile([], 50) == 0
+
+
+def test_a_document_gets_the_ratios_between_its_markers_and_keeps_the_rest():
+    rounds = {("idle", "pagewire"): [{"cpu_percent": 1.0}, {"cpu_percent": 1.4}]}
+    old = f"# Title\n{report.BEGIN}\nold\n{report.END}\nmore\n"
+    new = report.into(old, {"command": "python -m tests.bench"}, rounds)
+    assert "| idle, % of one core | 1.2 | under 2 |" in new
+    assert "old" not in new
+    assert new.startswith("# Title\n")
+    assert new.endswith("\nmore\n")
+    assert report.into(new, {"command": "python -m tests.bench"}, rounds) == new

@@ -42,7 +42,7 @@ def _event(dice: random.Random, at_ms: int, hot: bool) -> Event:
     page = PAGES[0] if hot else dice.choice(PAGES)
     person = f"{PAGES.index(page) + 1:04}{0 if hot else dice.randrange(PEOPLE):012}7"
     mid = "m_" + base64.urlsafe_b64encode(dice.randbytes(81)).decode()
-    text = " ".join(dice.choices(_WORDS, k=dice.randrange(3, 25)))
+    text = " ".join(dice.choices(WORDS, k=dice.randrange(3, 25)))
     kind = dice.choices(("text", "echo", "image", "quick", "postback"), (70, 12, 8, 5, 5))[0]
     there, back = {"id": person}, {"id": page}
     ends = {"sender": there, "recipient": back, "timestamp": at_ms}
@@ -78,7 +78,7 @@ def _post(packed: Sequence[Event]) -> Post:
     return Post(head.encode() + body, [event.mid for event in packed])
 
 
-_WORDS = [
+WORDS = [
     *("hello", "is", "this", "still", "available", "yes", "thanks", "when", "do", "you", "open"),
     *("today", "tomorrow", "order", "delivery", "price", "size", "blue", "green", "please"),
     *("send", "photo", "address", "street", "great", "morning", "Grüße", "ありがとう"),

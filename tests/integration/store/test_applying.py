@@ -1,11 +1,13 @@
 """What is stored is a join: order, repetition and batching do not matter."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import asdict
 
+from shared import events
 from shared.store.applying import apply
 from shared.store.database import Database
 from shared.store.rows import Batch
@@ -95,3 +97,33 @@ def _take(batch: Batch, one: Batch, number: int) -> None:
                 target[key].join(row)
             else:
                 target[key] = row.__copy__()
+
+
+async def test_a_message_that_another_writer_stores_after_the_look_is_no_new_one(
+    store: Database,
+) -> None:
+    """The plan does not hold then, and is made anew."""
+    told = [one for one in history(0, 200) if isinstance(one, events.Message)][:20]
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pause(_: object) -> None:
+        written.set()
+        await go_on.wait()
+
+    first = asyncio.create_task(apply(store, reduce(told), pause))
+    await written.wait()
+    second = asyncio.create_task(apply(store, reduce(told)))
+
+    async def waits() -> bool:
+        async with store.connection() as connection:
+            sql = "select count(*) from pg_locks where not granted"
+            return bool(await connection.fetchval(sql))
+
+    async with asyncio.timeout(10):
+        while not await waits():
+            await asyncio.sleep(0.01)
+    go_on.set()
+    assert (await first).new_messages > 0
+    again = await second
+    assert (again.new_messages, again.new_conversations, again.changes) == (0, set(), {})
+    assert again.mentioned
