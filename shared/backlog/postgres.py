@@ -11,6 +11,15 @@ from shared.errors import Unavailable
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+# asyncpg says InternalClientError where it lends a connection that is just being ended.
+_PASSING = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
 
 async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Reset nothing: no session state is ever set, and asyncpg's reset costs a round trip."""
@@ -49,5 +58,5 @@ async def acquired(pool: Pool, patience: float) -> AsyncIterator[Connection]:
         raise Unavailable(
             "The database lacks Pagewire's tables: run `pagewire migrate`."
         ) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except _PASSING as error:
         raise Unavailable(f"Postgres does not answer: {type(error).__name__}: {error}") from error

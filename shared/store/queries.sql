@@ -215,6 +215,8 @@ with written as (
     from unnest(
         $43::bigint[], $44::uuid[], $45::text[], $46::text[], $47::text[], $48::text[], $49::bytea[]
     ) as new (received_ms, identity, object, page_id, participant_id, mid, bytes)
+    order by new.identity
+    on conflict do nothing
 ), announced as (
     insert into changes (page_id, participant_id, conversation_id, kinds)
     select new.page_id, new.participant_id, new.id, string_to_array(new.kinds, ',')

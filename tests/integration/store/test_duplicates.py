@@ -1,6 +1,8 @@
 """A redelivery costs a look and nothing else."""
 
+import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from shared import events
 from shared.events import Event
 from shared.store.applying import apply
-from shared.store.database import Database
+from shared.store.database import Connection, Database
 from shared.store.rows import Batch, RawRow
 from worker.merge import reduce
 
@@ -93,3 +95,37 @@ async def test_what_a_sync_confirms_is_written_but_not_told(store: Database) -> 
     await apply(store, reduce([late_edit]))
     async with store.connection() as connection:
         assert await connection.fetchval("select text from messages") == "same"
+
+
+async def test_two_writers_of_one_item_at_the_same_moment_keep_it_once(store: Database) -> None:
+    """Both have looked before either has written, and nothing but the item tells them apart."""
+    await apply(store, batch(1))
+    identity = hashlib.md5(b"a read").digest()
+
+    def read() -> Batch:
+        one = reduce([events.Read(**ABOUT, at_ms=NOW_MS + 5, watermark_ms=NOW_MS + 5)])
+        one.raws[identity] = RawRow(
+            received_ms=NOW_MS, identity=identity, object="page", page_id=PAGE,
+            participant_id=PERSON, mid=None, bytes=b"{}", is_unsend=False,
+        )  # fmt: skip
+        return one
+
+    wrote, may_commit = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: Connection) -> None:
+        wrote.set()
+        await may_commit.wait()
+
+    first = asyncio.create_task(apply(store, read(), within=wait))
+    await wrote.wait()
+    second = asyncio.create_task(apply(store, read()))
+    async with store.connection() as connection:
+        waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+        async with asyncio.timeout(10):
+            while not await connection.fetch(waits):
+                await asyncio.sleep(0.01)
+    may_commit.set()
+    await asyncio.gather(first, second)
+    async with store.connection() as connection:
+        kept = "select count(*) from raw_events where identity = $1"
+        assert await connection.fetchval(kept, uuid.UUID(bytes=identity)) == 1
