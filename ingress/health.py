@@ -12,6 +12,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ingress.api import Api
+from ingress.api.session import is_loopback
 from ingress.webhook.door import Door
 
 
@@ -56,8 +57,11 @@ def _registry() -> CollectorRegistry:
 
 def _for_this_machine(serve: Handler) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
+        # A proxy on this machine asks from here too, and so does a page whose name was made to mean
+        # this machine: both tell by the name that was asked for.
         forwarded = hdrs.X_FORWARDED_FOR in request.headers or hdrs.FORWARDED in request.headers
-        if forwarded or not ipaddress.ip_address(request.remote or "::").is_loopback:
+        from_here = ipaddress.ip_address(request.remote or "::").is_loopback
+        if forwarded or not from_here or not is_loopback(request.host):
             raise web.HTTPNotFound
         return await serve(request)
 

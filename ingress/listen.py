@@ -1,7 +1,8 @@
 """A listener with aiohttp's open-ended defaults closed. Every limit here was measured.
 
-aiohttp alone waits an hour for the rest of a header, keeps inflating a refused gzip body, takes
-any number of connections, quotes a bad request back and logs a traceback for each.
+aiohttp alone waits an hour for the rest of a header and for ever for an answer to be read, keeps
+inflating a refused gzip body, takes any number of connections, quotes a bad request back and logs a
+traceback for each.
 """
 
 import asyncio
@@ -12,16 +13,19 @@ import resource
 import secrets
 import socket
 import sys
+import time
 from http import HTTPStatus
 
 from aiohttp import web
 
 from shared.errors import PagewireError
+from shared.tasks import end
 
 LINGER_SECONDS = 1.0  # reading on after a refusal, so that the client gets to see the answer
 DRAIN_SECONDS = 1.0  # on shutdown, for clients of open connections to be told to leave
 HANDLER_SECONDS = 4.0  # on shutdown, for answers under way
 _SPARE_FILES = 128  # for the stores, the logs and Python itself
+_LEAST_RATE = 1024  # bytes a second a client must read: a tenth of what the slowest phone does
 
 _SERVER = "Pagewire"
 
@@ -65,6 +69,9 @@ class Listener:
     idle_seconds = 10.0
     """A connection that sends no complete request header for this long is closed."""
 
+    reader_seconds = 15.0
+    """A client that takes its answer at less than a kilobyte a second for this long is cut off."""
+
     most_connections = 4096
     """Further ones are turned away, as are those the limit of open files has no room for."""
 
@@ -75,6 +82,7 @@ class Listener:
         self._request_prefix = secrets.token_hex(4)
         self._draining = False
         self._server: asyncio.Server | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int, *, shared: bool = False) -> int:
         """Listen, and return the port (0 asks for a free one); raises CannotListen.
@@ -90,6 +98,7 @@ class Listener:
             )
         except OSError as error:
             raise _cannot_listen(host, port, error) from error
+        self._watching = loop.create_task(self._watch_readers())
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -106,6 +115,28 @@ class Listener:
     async def close(self) -> None:
         """Wait for the answers under way, then close what is left."""
         await self._runner.cleanup()
+        if self._watching is not None:
+            await end([self._watching])
+
+    async def _watch_readers(self) -> None:
+        """Cut off who lets answers lie: what is not read would hold a connection for ever."""
+        marks: dict[asyncio.BaseTransport, tuple[float, int]] = {}
+        while self._runner.server is not None:
+            await asyncio.sleep(self.reader_seconds / 10)
+            now, before, marks = time.monotonic(), marks, {}
+            for connection in self._runner.server.connections if self._runner.server else ():
+                transport = connection.transport
+                if not isinstance(transport, asyncio.Transport):
+                    continue
+                if not (left := transport.get_write_buffer_size()):
+                    continue
+                since, size = before.get(transport, (now, left))
+                if now - since > self.reader_seconds:
+                    transport.abort()
+                elif left < size - _LEAST_RATE * (now - since):
+                    marks[transport] = (now, left)
+                else:
+                    marks[transport] = (since, size)
 
     def _connection(self) -> asyncio.Protocol:
         server = self._runner.server

@@ -45,6 +45,15 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
+def _at_least_a_day(text: str) -> timedelta | None:
+    if text.strip() == "forever":
+        return None
+    kept = duration(text)
+    if kept < timedelta(days=1):
+        raise ValueError("must be `forever`, or a duration of a day or more such as 365d")
+    return kept
+
+
 def _number(lowest: int, highest: int) -> Parse:
     def parse(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text.strip()):
@@ -167,6 +176,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sync_messages: int
     cache_ttl: timedelta
     raw_retention: timedelta
+    message_retention: timedelta | None
     log_format: str
     log_level: str
 
@@ -354,6 +364,14 @@ SETTINGS: tuple[Setting, ...] = (
         "7d",
         duration,
         "how long raw webhook items are kept for replay",
+    ),
+    Setting(
+        "MESSAGE_RETENTION",
+        "message_retention",
+        "forever",
+        _at_least_a_day,
+        "how long messages are kept after they were sent, with all that hangs on them, such as "
+        "`365d`",
     ),
     Setting(
         "LOG_FORMAT",

@@ -61,16 +61,21 @@ class KeyRing:
         """Tell whether the envelope is under the first key: rotation rewrites the others."""
         return self._key_of(envelope) == self._first
 
+    def lacks(self, envelope: bytes) -> str | None:
+        """Return the name of the key that an envelope wants and the ring has not."""
+        key_id = envelope[1 : 1 + _KEY_ID]
+        is_ours = len(envelope) > _HEAD and envelope[:1] == _VERSION
+        return key_id.hex() if is_ours and key_id not in self._keys else None
+
     def _key_of(self, envelope: bytes) -> bytes:
         if len(envelope) <= _HEAD or envelope[:1] != _VERSION:
             raise CannotDecrypt("A stored token has a form this release does not know.")
-        key_id = envelope[1 : 1 + _KEY_ID]
-        if key_id not in self._keys:
+        if (missing := self.lacks(envelope)) is not None:
             raise CannotDecrypt(
-                f"The key {key_id.hex()} that a stored token was encrypted with is not among "
+                f"The key {missing} that a stored token was encrypted with is not among "
                 f"TOKEN_ENCRYPTION_KEYS: add it back, after the current one."
             )
-        return key_id
+        return envelope[1 : 1 + _KEY_ID]
 
 
 def _key_id(raw: bytes) -> bytes:

@@ -63,7 +63,10 @@ def configure(level: str = "info", form: str = "auto") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # arq prints every job's arguments at INFO; asyncpg prints tracebacks while a server is away.
-    logging.getLogger("arq").setLevel(logging.WARNING)
+    # arq's own command gives its logger a handler, which would pass by what is redacted here.
+    arq = logging.getLogger("arq")
+    arq.handlers.clear()
+    arq.setLevel(logging.WARNING)
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[

@@ -18,11 +18,11 @@ def main() -> int:
     only = parser.parse_args().only
     try:
         settings = config.load(os.environ, wants=root.WANTS, dotenv=Path(".env"))
+        log.configure(settings.log_level, settings.log_format)
+        asyncio.run(root.serve(settings, only))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    log.configure(settings.log_level, settings.log_format)
-    asyncio.run(root.serve(settings, only))
     return 0
 
 

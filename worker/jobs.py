@@ -45,6 +45,7 @@ EVERY: dict[str, timedelta] = {
     "losses": timedelta(seconds=10),
     "waiting": timedelta(minutes=1),
     "privacy": timedelta(minutes=1),
+    "expiry": timedelta(minutes=1),
     "upkeep": timedelta(hours=1),
 }
 """The crons and their rhythm; each divides a minute, or is whole minutes that divide an hour."""

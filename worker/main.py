@@ -24,6 +24,7 @@ from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache
 from shared.config import Settings
 from shared.crypto import KeyRing
+from shared.errors import SettingsError, Unavailable
 from shared.facebook.client import connected
 from shared.facebook.limits import Budget
 from shared.heartbeat import Heartbeat
@@ -42,8 +43,8 @@ from shared.queue import (
     SyncStep,
 )
 from shared.redis import connect
-from shared.store import feed, reading, runs
-from shared.store.database import Database
+from shared.store import feed, pages, reading, runs
+from shared.store.database import Database, is_transient
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
 from shared.tasks import each, end
@@ -56,6 +57,7 @@ from worker.letters import Letters
 from worker.losses import Losses
 from worker.numbers import Numbers
 from worker.replay import Replays
+from worker.retention import Expiry, Retention
 from worker.slot import Slot
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
@@ -130,8 +132,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             )
         )
 
-        effects = Effects(cache)
-        writer = Writer(database, KnownPages(database), effects)
+        effects, retention = Effects(cache), Retention(settings.message_retention)
+        writer = Writer(database, KnownPages(database), effects, retention)
         ingests = {
             **{f"stream-{n}": Ingest(reader, writer) for n, reader in enumerate(readers, 1)},
             "inbox": Ingest(InboxReader(pool, slot.name), writer),
@@ -142,8 +144,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             database=database,
             graph=graph,
             keys=keys,
-            storing=Storing(database, effects),
-            modes=SyncModes(database, settings),
+            storing=Storing(database, effects, retention),
+            modes=SyncModes(database, settings, retention),
         )
         watch = Watch(database, graph, keys, settings.facebook_app_id)
         syncs = Syncs(tools, asked, watch, settings)
@@ -158,7 +160,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             await each(*(stream.trim() for stream in streams))
 
         async def upkeep() -> None:
-            await keep_partitions(database, settings.raw_retention)
+            await keep_partitions(database, retention.of_raw(settings.raw_retention))
             await feed.forget(database)
             await runs.forget(database, RUNS_KEPT)
             await stream.forget_gone()
@@ -192,6 +194,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             "words": merge_words,
             "waiting": letters.apply_waiting,
             "privacy": erasures.answer,
+            "expiry": Expiry(database, cache, retention).run,
             "upkeep": upkeep,
         }
         port = settings.metrics_port
@@ -211,12 +214,42 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
 
 
 async def serve(settings: Settings, only: Only) -> None:
-    """Run a worker until SIGTERM or SIGINT, then finish what is begun and return."""
+    """Run a worker until SIGTERM or SIGINT, then finish what is begun and return.
+
+    Raises SettingsError where a key is missing that Pages' tokens were encrypted with.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await require_keys(settings)
     async with build(settings) as parts:
         await supervise.keep(tasks(parts, only, stop), stop)
+
+
+async def require_keys(settings: Settings) -> None:
+    """Raise SettingsError where Pages' tokens want a key that is not among the settings.
+
+    Their syncs would park them, one after the other. While Postgres is away nobody can tell.
+    """
+    database = Database(settings.database_url.reveal(), high=1)
+    keys = KeyRing(settings.token_encryption_keys)
+    try:
+        stored = await pages.tokens(database)
+    except Exception as error:
+        if not (is_transient(error) or isinstance(error, Unavailable)):
+            raise
+        return
+    finally:
+        await database.close()
+    missing = sorted({name for one in stored if (name := keys.lacks(one.token)) is not None})
+    if missing:
+        raise SettingsError(
+            [
+                f"TOKEN_ENCRYPTION_KEYS lacks the key {name}, which stored tokens were encrypted "
+                "with: add it back, after the current one"
+                for name in missing
+            ]
+        )
 
 
 def tasks(
@@ -296,6 +329,9 @@ def _worker_settings() -> type:
     stack, stop = AsyncExitStack(), asyncio.Event()
 
     async def start(context: dict[str, Any]) -> None:
+        # Again: between our import and this, arq's command has set up logs of its own.
+        log.configure(settings.log_level, settings.log_format)
+        await require_keys(settings)
         parts = await stack.enter_async_context(build(settings))
         context["jobs"] = parts.jobs
         beside = tasks(parts, None, stop)

@@ -25,6 +25,7 @@ from shared.store.pages import KnownPages
 from shared.store.rows import Batch, DeadLetter, PrivacyRequest, RawRow, SpanRow
 from worker import merge
 from worker.effects import Effects
+from worker.retention import Retention
 
 _log = log.get(__name__)
 
@@ -86,10 +87,13 @@ def _callback(envelope: Envelope) -> PrivacyRequest | Rejected:
 class Writer:
     """Writes items, however long Postgres is away, and tells what changed."""
 
-    def __init__(self, database: Database, pages: KnownPages, effects: Effects) -> None:
+    def __init__(
+        self, database: Database, pages: KnownPages, effects: Effects, retention: Retention
+    ) -> None:
         self._database = database
         self._pages = pages
         self._effects = effects
+        self._retention = retention
 
     async def write(
         self,
@@ -210,6 +214,7 @@ class Writer:
                     merge.add(batch, event)
                 if not one.kept:
                     batch.raws.setdefault(one.what.identity, _raw(one.received_ms, one.what))
+        self._retention.leave_out(batch)
         return batch
 
 

@@ -7,6 +7,7 @@ and a simulated Facebook (unless FACEBOOK_APP_SECRET says there is a real app).
 import argparse
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.until_parent_ends:
         stop_when_parent_does()
+    # A core dump would hold tokens: of this process, and of all it starts.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         asyncio.run(_run(arguments.home.resolve()))
     except (CannotStart, PagewireError, OSError) as error:

@@ -29,6 +29,14 @@ POSTGRES_STOP = (signal.SIGINT, signal.SIGQUIT)
 """SIGINT is its fast shutdown; SIGTERM would wait for every client to leave. SIGQUIT gives up at
 once and still frees the shared memory that SIGKILL would leak."""
 
+POSTGRES_SAYS_LITTLE = {
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+"""What a refused row or a slow statement holds is somebody's words: they stay out of its log."""
+
 _KEPT_VARIABLES = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -79,6 +87,7 @@ def postgres_server(home: Path, *, durable: bool = True) -> Iterator[Server]:
             "unix_socket_directories": str(sockets),
             "shared_buffers": "64MB",
             "max_connections": "200",
+            **POSTGRES_SAYS_LITTLE,
             **({} if durable else {"fsync": "off", "full_page_writes": "off"}),
         }
         program = Program(

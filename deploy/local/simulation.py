@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from deploy.local import keys, ports
 from deploy.local.keys import Keys
@@ -36,7 +37,7 @@ class Simulation:
     def program(self, product: Product, settings: Settings) -> Program:
         """Return it as a program; its webhooks go to the ingress."""
         ingress = ports.url(settings.ingress_host, settings.ingress_port)
-        return product.program(
+        program = product.program(
             "simulator",
             "deploy.simulator",
             f"--host={HOST}",
@@ -44,14 +45,18 @@ class Simulation:
             f"--start-ms={self._start_ms}",
             f"--webhook-url={ingress}/api/webhook",
             f"--app-id={APP_ID}",
-            f"--app-secret={self._app_secret}",
-            f"--verify-token={settings.webhook_verify_token.reveal()}",
-            f"--database-url={settings.database_url.reveal()}",
             *SIZE,
             TRAFFIC,
             grace=0.5,
             answers=lambda: ports.accepts(HOST, self.port),
         )
+        # Arguments could be read by everybody here.
+        secrets = {
+            "SIMULATOR_APP_SECRET": self._app_secret,
+            "SIMULATOR_VERIFY_TOKEN": settings.webhook_verify_token.reveal(),
+            "SIMULATOR_DATABASE_URL": settings.database_url.reveal(),
+        }
+        return replace(program, environment={**program.environment, **secrets})
 
     async def add_pages(self, product: Product) -> None:
         """Add its Pages, but not those that are known: adding again would repair them all."""

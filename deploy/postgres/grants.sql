@@ -21,9 +21,13 @@ grant select (code, kind, status, received_at, finished_at) on privacy_requests
     to pagewire_ingress, pagewire_api;
 
 -- The API: shows what there is, and writes what people do: tags, what they have seen, sessions,
--- syncs asked for, Pages. It makes no message, and no key.
+-- syncs asked for, Pages. It makes no message, and no key; Pages' tokens it stores and cannot read.
+grant select (
+    id, facebook_page_id, instagram_id, name, status, status_reason, is_active, has_token,
+    last_synced_at, proven_at, proven_level, created_at
+) on facebook_pages to pagewire_api;
 grant select on
-    facebook_pages, conversations, messages, reactions, tags, conversation_tags, events, raw_events,
+    conversations, messages, reactions, tags, conversation_tags, events, raw_events,
     dead_letters, changes, changes_forgotten, sync_runs, sync_members, sync_points, sync_findings,
     sync_listed, sync_unlisted, gaps, ingress_boots, api_keys, sessions, feed_consumers, migrations,
     app_users
@@ -64,6 +68,8 @@ grant execute on function
     keep_raw_partitions(timestamptz, interval), merge_new_words(), runs_beside(uuid)
     to pagewire_worker;
 
+grant select, update on expiry to pagewire_worker;
+
 -- Erasing people, and keeping them erased: nobody takes a tombstone down, or an audit line back.
 grant select, insert on erased to pagewire_worker;
 grant select on erasure_salt to pagewire_worker;
@@ -71,7 +77,8 @@ grant select, insert, update on privacy_requests to pagewire_worker;
 grant select, delete on app_users to pagewire_worker;
 grant insert, select (subject) on audit to pagewire_worker;
 grant execute on function
-    person_digest(text), erased_among(text[], text[]), names_person(bytea, text)
+    person_digest(text), erased_among(text[], text[]), names_person(bytea, text),
+    names_message(bytea, text)
     to pagewire_worker, pagewire_operator;
 
 -- A person at the command line: every row but those, no table.

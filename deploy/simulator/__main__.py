@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import signal
 import sys
 from typing import get_args, get_type_hints
@@ -14,6 +15,9 @@ from msgspec import Struct, structs
 from deploy.simulator import Config, Modes, Simulator
 from deploy.simulator.config import descriptions
 
+VARIABLE = "SIMULATOR_"
+"""What the names of settings begin with in the environment."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line: an option for each setting and each mode."""
@@ -21,10 +25,18 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m deploy.simulator",
         usage="%(prog)s [options]",
         description="Facebook, offline: serves the Graph API and sends webhooks, from one truth.",
-        epilog="Modes can be changed later at /_simulator/modes; /_simulator/ lists what else "
-        "can be asked, changed and made to happen.",
+        epilog="What is secret is better told by the environment, which nobody else can read: "
+        f"{VARIABLE}APP_SECRET stands for --app-secret, and so on. Modes can be changed later at "
+        "/_simulator/modes; /_simulator/ lists what else can be asked, changed and made to happen.",
     )
     _add(made, "settings", Config())
+    made.set_defaults(
+        **{
+            name: os.environ[VARIABLE + name.upper()]
+            for name in descriptions(Config)
+            if VARIABLE + name.upper() in os.environ
+        }
+    )
     _add(made, "modes", Modes())
     return made
 

@@ -109,6 +109,7 @@ class Pages:
         """
         if caller.pages is not None and body.facebook_page_id not in caller.pages:
             raise Problem(403, "This key sees certain Pages only, and this is none of them.")
+        _require_all_to_link(caller, body.instagram_id, None)
         page = await pages.add(
             self._database,
             facebook_page_id=body.facebook_page_id,
@@ -132,6 +133,7 @@ class Pages:
         page = await self._find(caller, path)
         if page.status == "removed":
             raise Problem(409, f"The Page {page.name} is removed: add it again first.")
+        _require_all_to_link(caller, body.instagram_id, page)
         page = await pages.change(
             self._database,
             page.id,
@@ -225,6 +227,16 @@ class Pages:
         except (RedisError, OSError) as error:
             # The workers' sweeps come to it by themselves.
             _log.warning("page_not_queued", page=str(page.id), error=type(error).__name__)
+
+
+def _require_all_to_link(caller: Caller, instagram_id: str | None, page: pages.Page | None) -> None:
+    """Raise a 403 Problem where a key of certain Pages would reach for somebody else's account.
+
+    The key sees all rows of the account its Page is said to have. Syncs learn it from Facebook.
+    """
+    has_it = page is not None and page.instagram_id == instagram_id
+    if caller.pages is not None and instagram_id is not None and not has_it:
+        raise Problem(403, "Only a key that sees all Pages may link an Instagram account.")
 
 
 def _page(page: PageOverview, sums: PageSums, run: Job | None, budget: Budget | None) -> Page:

@@ -41,7 +41,7 @@ class Sessions:
     async def begin(self, body: SignIn, request: web.Request) -> web.Response:
         """Sign in with an API key; the answer sets the session cookie."""
         require_own_origin(request, certainly=False)
-        if not request.secure and not _is_loopback(request.host):
+        if not request.secure and not is_loopback(request.host):
             raise Problem(400, "Sign in over HTTPS: a key must not cross a network in the clear.")
         key = await keys.find(self._database, body.key)
         if key is None:
@@ -79,7 +79,7 @@ class Sessions:
         return answer
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Tell whether a Host header names this machine."""
     try:
         return URL(f"//{host}").host in _LOOPBACK

@@ -5,7 +5,9 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import asyncio
 import time
+from collections import Counter
 from typing import Protocol
+from uuid import UUID
 
 from aiohttp import hdrs, web
 from msgspec import Struct
@@ -17,6 +19,9 @@ _RETRY = b"retry: 1000\n\n"
 
 HEARTBEAT = b": \n\n"
 """A comment: whoever listens knows by it that the line is not dead."""
+
+MOST_OF_A_KEY = 500
+"""Streams one key may have open here: a team with many tabs, and far fewer than all connections."""
 
 
 class Rhythm(Struct, frozen=True):
@@ -48,6 +53,7 @@ class Streams:
         self._callers = callers
         self._rhythm = rhythm
         self._tasks: set[asyncio.Task[None]] = set()
+        self._of_keys: Counter[UUID] = Counter()
 
     @property
     def heartbeat(self) -> float:
@@ -58,7 +64,21 @@ class Streams:
         return len(self._tasks)
 
     async def serve(self, request: web.Request, source: Source) -> web.StreamResponse:
-        """Answer a request with what `source` has, for as long as its key is valid."""
+        """Answer a request with what `source` has, for as long as its key is valid.
+
+        Raises a 429 Problem where the key has too many streams open.
+        """
+        key = (await self._callers.of(request)).key.id
+        if self._of_keys[key] >= MOST_OF_A_KEY:
+            raise Problem(429, f"This key has {MOST_OF_A_KEY} streams open: close some.")
+        self._of_keys[key] += 1
+        try:
+            return await self._serve(request, source)
+        finally:
+            self._of_keys[key] -= 1
+            self._of_keys = +self._of_keys
+
+    async def _serve(self, request: web.Request, source: Source) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
         )

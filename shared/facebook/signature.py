@@ -71,14 +71,15 @@ def parse_signed_request(
     when it is malformed, signed by nobody we know, or older than `SIGNED_REQUEST_LIFETIME`.
     https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback
     """
-    request = read_signed_request(signed_request)
     signature, dot, payload = signed_request.partition(".")
     try:
         digest, signed = _from_base64(signature), payload.encode("ascii")
     except ValueError as error:
         raise Unreadable("the signed request is malformed") from error
+    # Nothing that a stranger sends is parsed.
     if _signer(digest, signed, secrets) is None:
         raise Unreadable("the signed request carries no signature of this app")
+    request = read_signed_request(signed_request)
     if not dot or request.algorithm.upper() != "HMAC-SHA256":
         raise Unreadable("the signed request is not signed with HMAC-SHA256")
     if abs(now.timestamp() - request.issued_at) > SIGNED_REQUEST_LIFETIME.total_seconds():

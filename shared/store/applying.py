@@ -15,7 +15,7 @@ from msgspec.structs import fields
 
 from shared import log, metrics
 from shared.ids import conversation_id
-from shared.store import erasing, queries
+from shared.store import erasing, queries, unsending
 from shared.store.database import Connection, Database
 from shared.store.plan import Applied, Change, Key, Plan, Stored
 from shared.store.privacy import insert_requests
@@ -74,14 +74,15 @@ class _Writing:
     async def run(self) -> Applied:
         batch, items = self._batch, len(self._batch.raws)
         stored = await self._look()
+        plan = Plan(Batch(), Stored())
         if items and len(stored.kept) == items:
             # All of it was written before, with whatever it tells.
-            await self._write_planned(Plan(Batch(), Stored()))
+            await self._write_planned(plan)
             applied = Applied(mentioned=_people(batch))
         else:
-            applied = await self._write(Plan(batch, stored))
-        if batch.dead:
-            await insert_dead_letters(self._connection, batch.dead)
+            plan = Plan(batch, stored)
+            applied = await self._write(plan)
+        await self._write_letters(plan)
         if batch.requests:
             await insert_requests(self._connection, batch.requests)
         return applied
@@ -132,7 +133,6 @@ class _Writing:
             gone = _split(sorted(plan.newly_gone))
             unsends = [UUID(bytes=row.identity) for row in plan.raws if row.is_unsend]
             await self._connection.execute(_SQL["forget_raw_events"], *gone, unsends)
-            await self._connection.execute(_SQL["forget_dead_letters"], *gone)
         if doubtful := plan.doubtful_raws():
             await self._connection.execute(
                 _SQL["forget_new_raw_events"],
@@ -142,6 +142,17 @@ class _Writing:
                 self._since,
             )
         return plan.applied
+
+    async def _write_letters(self, plan: Plan) -> None:
+        """Keep dead letters, and take what was unsent out of whatever may name it."""
+        named = unsending.named_in(self._batch)
+        if plan.newly_gone or named:
+            await unsending.begin(self._connection, unsends=bool(plan.newly_gone))
+        if self._batch.dead:
+            await insert_dead_letters(self._connection, self._batch.dead)
+        gone = plan.newly_gone | await unsending.unsent_among(self._connection, named)
+        if gone:
+            await unsending.forget(self._connection, gone)
 
     async def _write_planned(self, plan: Plan) -> None:
         changes, spans = plan.changes(), self._batch.spans

@@ -211,7 +211,7 @@ cross join lateral (
         limit 500
     ) newest_ones
 ) recent
-where p.is_active and p.access_token is not null;
+where p.is_active and p.has_token;
 
 -- name: to_watch
 select
@@ -230,7 +230,7 @@ cross join lateral (
         limit 1
     ) c
 ) newest
-where p.is_active and p.access_token is not null
+where p.is_active and p.has_token
     and coalesce(s.synced_to, '-infinity') < clock_timestamp() - $1::interval
     and ($3::text is null or p.facebook_page_id = $3)
 order by s.synced_to nulls first

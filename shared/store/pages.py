@@ -83,12 +83,13 @@ async def add(
     """Add a Page, or make a known one active again under the id it had, and return it.
 
     `token` comes encrypted, bound to `facebook_page_id`. What is None keeps what a known Page has.
-    Raises Conflict when the Instagram account is linked to another Page.
+    Raises Conflict when the Instagram account is linked to another Page, or is none.
     """
     async with database.transaction() as connection:
-        page = await _linked(
-            connection, _SQL["add_page"], facebook_page_id, name, instagram_id, token
-        )
+        await _require_no_page(connection, instagram_id)
+        page = await _linked(connection, _SQL["add_page"], facebook_page_id, name, instagram_id)
+        if token is not None:
+            await connection.execute(_SQL["give_token"], page, token)
         return await _get(connection, page)
 
 
@@ -121,11 +122,14 @@ async def change(
     """Change what is told of a Page, and return it; what is None stays.
 
     `token` comes encrypted; with a new one a parked Page goes on. Raises NotFound, and Conflict
-    when the Instagram account is linked to another Page.
+    when the Instagram account is linked to another Page, or is none.
     """
     async with database.transaction() as connection:
-        if not await _linked(connection, _SQL["change_page"], page, name, instagram_id, token):
+        await _require_no_page(connection, instagram_id)
+        if not await _linked(connection, _SQL["change_page"], page, name, instagram_id):
             raise NotFound(f"No Page has the id {page}.")
+        if token is not None:
+            await connection.execute(_SQL["give_token"], page, token)
         return await _get(connection, page)
 
 
@@ -191,6 +195,12 @@ def _as_uuid(any_id: str | UUID) -> UUID | None:
         return any_id if isinstance(any_id, UUID) else UUID(any_id)
     except ValueError:
         return None
+
+
+async def _require_no_page(connection: Connection, instagram_id: str | None) -> None:
+    """Raise Conflict for the id of a Page: whoever sees an account's Page would see that one."""
+    if instagram_id is not None and await connection.fetchval(_SQL["is_page"], instagram_id):
+        raise Conflict(f"{instagram_id} is the id of a Page, not of an Instagram account.")
 
 
 async def _linked(connection: Connection, sql: str, *values: object) -> UUID:

@@ -1,33 +1,38 @@
--- The Pages. A Page's token is read by `page_token` and `page_tokens` alone, so that a role which
--- serves readers needs no right to that column.
+-- The Pages. A Page's token is read by `page_token`, `page_tokens` and `replace_token` alone; the
+-- rest only writes it, so that a role which serves readers needs no right to read that column.
 
 -- name: known_page_ids
 select facebook_page_id as id from facebook_pages where facebook_page_id = any($1::text[])
 union
 select instagram_id from facebook_pages where instagram_id = any($1::text[]);
 
+-- name: is_page
+select exists (select from facebook_pages where facebook_page_id = $1);
+
 -- name: add_page
--- What is not told (null) is kept: a token, a linked Instagram account.
-insert into facebook_pages as old (facebook_page_id, name, instagram_id, access_token)
-values ($1, $2, $3, $4)
+-- A linked Instagram account that is not told (null) is kept.
+insert into facebook_pages as old (facebook_page_id, name, instagram_id)
+values ($1, $2, $3)
 on conflict (facebook_page_id) do update set
     name = excluded.name,
     instagram_id = coalesce(excluded.instagram_id, old.instagram_id),
-    access_token = coalesce(excluded.access_token, old.access_token),
     status = 'active',
     status_reason = null
 returning id;
 
 -- name: change_page
--- What is not told (null) is kept. Only a new token lets a parked Page go on.
-update facebook_pages set
-    name = coalesce($2, name),
-    instagram_id = coalesce($3, instagram_id),
-    access_token = coalesce($4, access_token),
-    status = case when status = 'parked' and $4::bytea is not null then 'active' else status end,
-    status_reason = case when $4::bytea is not null then null else status_reason end
+-- What is not told (null) is kept.
+update facebook_pages set name = coalesce($2, name), instagram_id = coalesce($3, instagram_id)
 where id = $1
 returning id;
+
+-- name: give_token
+-- A parked Page goes on with it.
+update facebook_pages set
+    access_token = $2,
+    status = case when status = 'parked' then 'active' else status end,
+    status_reason = null
+where id = $1;
 
 -- name: find_page
 -- By our id ($1), or by either of Facebook's ($2); $3: the Pages that may be seen, null for all.

@@ -394,13 +394,6 @@ from unnest($1::text[], $2::text[]) as gone (page_id, mid)
 where r.page_id = gone.page_id collate "C" and r.mid = gone.mid collate "C"
     and r.bytes is not null and r.identity <> all($3::uuid[]);
 
--- name: forget_dead_letters
--- Nor does it stay in a letter, retried or not. Some bodies name a message without its `m_`.
-delete from dead_letters d
-using unnest($1::text[], $2::text[]) as gone (page_id, mid)
-where d.page_id = gone.page_id collate "C"
-    and position(convert_to(regexp_replace(gone.mid, '^m_', ''), 'UTF8') in d.bytes) > 0;
-
 -- name: insert_dead_letters
 -- A letter that is retried and fails again is open again; one that is open, or was discarded,
 -- stays as it is.

@@ -21,9 +21,9 @@ select exists (
 insert into sync_runs (page_id, mode, priority, since, options, status, error)
 select
     $1, $2, $3, $4, $5::jsonb,
-    case when p.is_active and p.access_token is not null then 'queued' else 'interrupted' end,
+    case when p.is_active and p.has_token then 'queued' else 'interrupted' end,
     case
-        when p.is_active and p.access_token is null then 'The Page has no access token.'
+        when p.is_active and not p.has_token then 'The Page has no access token.'
         when p.is_active then null
         when p.status = 'parked' then p.status_reason
         else 'The Page is ' || p.status || '.'
@@ -58,7 +58,7 @@ update sync_runs r set
     error_code = case when goes_on then null else r.error_code end
 from facebook_pages p,
     lateral (
-        select r0.status = 'interrupted' and p.is_active and p.access_token is not null
+        select r0.status = 'interrupted' and p.is_active and p.has_token
             and (r0.resume_at is null or $2 = 0) as goes_on
         from sync_runs r0 where r0.id = $1
     ) waiting
@@ -95,7 +95,7 @@ where r.id in (select runs_beside($1))
     and r.status in ('queued', 'running', 'interrupted')
     and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
     and coalesce(r.lease_until, '-infinity') < clock_timestamp()
-    and p.is_active and p.access_token is not null
+    and p.is_active and p.has_token
 order by r.id <> $1, r.priority, r.requested_at
 limit $2;
 
@@ -131,7 +131,7 @@ taken as (
 select taken.*, p.id as page_uuid, p.name as page_name, p.instagram_id, p.access_token
 from taken
 join facebook_pages p on p.facebook_page_id = taken.page_id and p.is_active
-where p.access_token is not null;
+where p.has_token;
 
 -- name: changed_since
 -- Conversations of a Page that changed lately; only the newest changes are looked through.
@@ -158,7 +158,7 @@ join facebook_pages p on p.facebook_page_id = r.page_id
 where r.id in (select runs_beside($1))
     and r.status in ('queued', 'running')
     and coalesce(r.lease_until, '-infinity') < clock_timestamp()
-    and p.is_active and p.access_token is not null;
+    and p.is_active and p.has_token;
 
 -- name: release_leases
 update sync_runs set lease_id = null, lease_until = null where lease_id = $1;
@@ -222,7 +222,7 @@ where id in (
         and coalesce(r.resume_at, '-infinity') <= clock_timestamp()
         and coalesce(r.lease_until, '-infinity') < clock_timestamp()
         and coalesce(r.woken_at, '-infinity') < clock_timestamp() - interval '30 seconds'
-        and p.is_active and p.access_token is not null
+        and p.is_active and p.has_token
     order by r.priority, r.requested_at
     limit $1
     for update of r skip locked

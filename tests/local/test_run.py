@@ -221,6 +221,22 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(launch):
     assert {path.name: path.read_text() for path in keys.iterdir()} == before
 
 
+def test_no_secret_is_an_argument_that_everybody_here_could_read(checkout: Path, launch):
+    run = launch().until_it_runs()
+    secrets = {path.name: path.read_text().strip() for path in (run.home / "keys").iterdir()}
+    secrets = {name: value for name, value in secrets.items() if name != "simulated-start"}
+    commands = _running(checkout)
+    limited = {pid: Path(f"/proc/{pid}/limits").read_text() for pid in commands}
+    run.press_ctrl_c()
+    assert any("deploy.simulator" in command for command in commands.values())
+    assert len(secrets) >= 3
+    # Nor does any of them leave its memory behind when it crashes.
+    assert all("Max core file size        0" in limits for limits in limited.values())
+    for command in commands.values():
+        assert [name for name, value in secrets.items() if value in command] == []
+        assert "postgresql://" not in command
+
+
 def test_the_settings_of_the_run_are_left_where_the_command_line_looks(launch):
     run = launch(SYNC_INTERVAL="1m", FACEBOOK_APP_SECRET=r"it's \odd", FACEBOOK_APP_ID="1")
     run.until_it_runs().press_ctrl_c()

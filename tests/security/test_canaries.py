@@ -19,10 +19,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import redis.asyncio
+from aiohttp import web
 from msgspec import Struct, field
 
 from deploy.local import ports
 from deploy.simulator.config import Config
+from deploy.simulator.server import GraphServer
 from deploy.simulator.simulator import Simulator
 from shared import queue
 from tests.stack import ROOT, Stack, running
@@ -46,9 +48,12 @@ class Run(Struct):
     sim: Simulator
     folder: Path
     planted: set[str]
+    proofs: set[str]
+    postgres_log: Path
     redis: list[str] = field(default_factory=list)
     statements: set[str] = field(default_factory=set)
     answers: list[str] = field(default_factory=list)
+    asked_of_graph: list[str] = field(default_factory=list)
     numbers_port: int = 0
 
     @property
@@ -56,7 +61,7 @@ class Run(Struct):
         return next(iter(self.sim.truth.pages))
 
     def found_in(self, text: str) -> set[str]:
-        return {canary for canary in self.planted if canary in text}
+        return {canary for canary in self.planted | self.proofs if canary in text}
 
     async def ask(self, method: str, path: str, key: str = PRESENTED, **given: object) -> str:
         headers = {"Authorization": f"Bearer {key}"}
@@ -85,7 +90,20 @@ class Run(Struct):
 
 
 @pytest.fixture
-async def run(database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Run]:
+async def run(
+    database: str,
+    redis_url: str,
+    tmp_path: Path,
+    postgres_log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Run]:
+    asked, handle = [], GraphServer.handle
+
+    async def noted(self: GraphServer, request: web.Request) -> web.StreamResponse:
+        asked.append(str(request.rel_url))
+        return await handle(self, request)
+
+    monkeypatch.setattr(GraphServer, "handle", noted)
     simulated = Config(conversations=5, messages=8, instagram=2, app_secret=APP_SECRET)
     port = ports.any_free("127.0.0.1")
     async with Simulator(simulated) as sim:
@@ -105,13 +123,22 @@ async def run(database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Ru
         planted = {
             *(WORDS, NAME, TOKEN, APP_SECRET, VERIFY_TOKEN, PRESENTED, ENCRYPTION_KEY),
             *sim.tokens.of_page.values(),
-            *(sim.tokens.proof(token) for token in sim.tokens.of_page.values()),
         }
+        proofs = {sim.tokens.proof(token) for token in sim.tokens.of_page.values()}
         for page in sim.truth.pages.values():
             for conversation in page.conversations():
                 planted |= {conversation.person.name or NAME}
                 planted |= {m.text for m in conversation.messages if m.text and len(m.text) > 20}
-        seen = Run(stack=stack, sim=sim, folder=tmp_path, planted=planted, numbers_port=port)
+        seen = Run(
+            stack=stack,
+            sim=sim,
+            folder=tmp_path,
+            planted=planted,
+            proofs=proofs,
+            postgres_log=postgres_log,
+            asked_of_graph=asked,
+            numbers_port=port,
+        )
         async with running(stack):
             watching = [
                 asyncio.create_task(watch_redis(seen)),
@@ -146,6 +173,12 @@ async def watch_postgres(run: Run) -> None:
             await asyncio.sleep(0.005)
     finally:
         await connection.close()
+
+
+def without(words: set[str], text: str) -> str:
+    for word in words:
+        text = text.replace(word, "")
+    return text
 
 
 def body(page: str, *items: object) -> bytes:
@@ -218,7 +251,7 @@ async def ask_the_api(run: Run) -> None:
     await run.ask("POST", "/api/conversations/sync-all", key)
 
 
-async def queue_bad_jobs(run: Run) -> None:
+async def queue_bad_jobs(run: Run, where: str = queue.NOW) -> None:
     async with redis.asyncio.Redis.from_url(run.stack.redis) as client:
         jobs = [
             {"f": "sync_page", "a": [], "k": {"page": WORDS}, "t": None, "et": 1},
@@ -229,7 +262,7 @@ async def queue_bad_jobs(run: Run) -> None:
         # What a test puts there itself is no finding.
         for number, job in enumerate(sent):
             await client.set(f"arq:job:bad-{number}", job, px=600_000)
-            await client.zadd(queue.NOW, {f"bad-{number}": int(time.time() * 1000)})
+            await client.zadd(where, {f"bad-{number}": int(time.time() * 1000)})
         async with asyncio.timeout(30):
             while await client.exists(*(f"arq:job:bad-{number}" for number in range(len(sent)))):
                 await asyncio.sleep(0.05)
@@ -289,20 +322,31 @@ async def test_nothing_that_is_secret_or_somebodys_words_is_where_it_must_not_be
     assert "pagewire_ingest_items_total" in run.answers[-1]
     for process in (stack.ingress, stack.worker):
         process.stop()
+    # Under arq's own command, which would print what every job was given.
+    arq = stack.process("arq", "arq", "worker.main.WorkerSettings")
+    arq.start()
+    await queue_bad_jobs(run, queue.LATER)
+    arq.stop()
 
     # The words are where they belong, and the eyes were open.
     assert await stack.rows("select 1 from messages where text like $1", f"%{WORDS}%") != []
     assert any("XADD" in line.upper() for line in run.redis)
     assert any("arq:job:" in line for line in run.redis)
     assert any("unnest" in statement for statement in run.statements)
+    assert run.asked_of_graph != []
 
     logs = {path.name: path.read_text(errors="replace") for path in run.folder.glob("*.log")}
-    assert logs.keys() == {"ingress.log", "worker.log"}
+    assert logs.keys() == {"ingress.log", "worker.log", "arq.log"}
     assert "waits_for_postgres" in logs["worker.log"]
+    assert "job_ended" in logs["arq.log"]
+    assert "bad-0" in logs["arq.log"]
     seen = {
         **logs,
         "answers": "\n".join(run.answers),
         "redis": "\n".join(line for line in run.redis if '"arq:job:bad-' not in line),
         "postgres": "\n".join(run.statements),
+        # Graph wants the proof in the address, and nothing else that is secret.
+        "addresses asked of Graph": without(run.proofs, "\n".join(run.asked_of_graph)),
+        "the database server's log": run.postgres_log.read_text(errors="replace"),
     }
     assert {where: run.found_in(text) for where, text in seen.items() if run.found_in(text)} == {}

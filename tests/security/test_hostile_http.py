@@ -1,6 +1,9 @@
 """The door over raw sockets, as somebody meets it who means harm."""
 
 import asyncio
+import contextlib
+import re
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,7 +14,7 @@ import pytest_asyncio
 from ingress.listen import Listener
 from ingress.webhook import strangers
 from ingress.webhook.body import Bodies
-from tests.integration.intake.intake_world import World
+from tests.integration.intake.intake_world import World, until
 from tests.integration.intake.test_intake_http import BODY, post, raw, status
 from tests.stack import sign
 
@@ -35,6 +38,7 @@ async def standing_world(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Listener, "idle_seconds", 1.0)
         patch.setattr(Bodies, "seconds", 1.0)
+        patch.setattr(Listener, "reader_seconds", 1.0)
         await found.start(only=None)
         yield found
         await found.stop()
@@ -185,6 +189,98 @@ async def test_slow_and_idle_clients_cost_nobody_else_anything(world: World) -> 
         writer.close()
 
 
+async def test_who_asks_and_does_not_read_is_cut_off(world: World) -> None:
+    """Answers that nobody takes would hold their connections for ever."""
+    asks = b"GET /api/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+    with contextlib.ExitStack() as ends:
+        for _ in range(20):
+            lazy = ends.enter_context(socket.socket())
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            lazy.connect(("127.0.0.1", world.ingress.ports[0]))
+            lazy.sendall(asks)
+
+        def held() -> int:
+            served = world.ingress._listeners[0]._runner.server
+            left = [
+                one.transport and one.transport.get_write_buffer_size()
+                for one in served.connections
+            ]
+            return sum(bool(size) for size in left)
+
+        async def all_wait() -> bool:
+            return held() == 20
+
+        async def none_is_left() -> bool:
+            return held() == 0
+
+        await until(all_wait)
+        assert (await world.post(BODY))[0] == 200
+        await until(none_is_left)
+
+
+async def test_who_reads_slowly_gets_all_of_it(world: World) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.ingress.ports[0], limit=4096)
+    writer.write(b"GET /api/openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" * 1)
+    answer = b""
+    while part := await reader.read(4096):
+        answer += part
+        await asyncio.sleep(0.1)
+    head, _, content = answer.partition(b"\r\n\r\n")
+    (length,) = re.findall(rb"Content-Length: (\d+)", head)
+    assert len(content) == int(length)
+    writer.close()
+
+
+async def test_pipelined_requests_are_answered_each_for_itself(world: World) -> None:
+    one = post(BODY, Connection="keep-alive")
+    nobodys = b"GET /api/webhook HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = await raw(world, one + nobodys + one + post(BODY))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"403", b"200", b"200"]
+    assert len(await world.in_redis()) == 3
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(30),
+        bytes.fromhex("16030100a5010000a10303") + bytes(100),
+        b"CONNECT elsewhere:80 HTTP/1.1\r\nHost: elsewhere\r\n",
+        b"TRACE /healthz HTTP/1.1\r\nHost: x\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
+        b"GET /healthz HTTP/1.1\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+        b"POST /api/webhook HTTP/1.1\r\nHost: x\r\nExpect: 1000-maybe\r\nContent-Length: 1\r\n",
+        b"GET /api/%zz%ff%00 HTTP/1.1\r\nHost: x\r\n",
+        b"GET /api/webhook;/../pages HTTP/1.1\r\nHost: x\r\n",
+        b"GET /static/x/..%2f..%2fpage.html HTTP/1.1\r\nHost: x\r\n",
+        b"GET /\xe2\x80\xae HTTP/1.1\r\nHost: x\r\n",
+    ],
+)
+async def test_what_is_no_request_of_ours_is_refused(world: World, start: bytes) -> None:
+    answer = await raw(world, start + b"Connection: close\r\n\r\n")
+    assert 400 <= status(answer) < 500
+    assert answer.count(b"HTTP/1.") == 1
+    assert b"healthz" not in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Host: door.example",
+        "Host: localhost.door.example",
+        "Host: localhost@door.example",
+        "Host: ",
+        "Host: localhost\r\nX-Forwarded-For: 127.0.0.1",
+        "Host: localhost\r\nForwarded: for=localhost",
+    ],
+)
+async def test_the_numbers_are_for_this_machine_by_its_own_name(world: World, head: str) -> None:
+    """A proxy beside us, and a page whose name means this machine, ask from here, too."""
+    ask = "GET /metrics HTTP/1.1\r\n{}\r\nConnection: close\r\n\r\n"
+    assert status(await raw(world, ask.format(head).encode())) == 404
+    assert status(await raw(world, ask.format("Host: localhost:9464").encode())) == 200
+
+
 async def test_who_floods_with_forgeries_is_slowed_and_facebook_is_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,3 +297,44 @@ async def test_who_floods_with_forgeries_is_slowed_and_facebook_is_not(
             told.append((429, "close"))
     assert told == [(401, None)] * 3 + [(429, "close")] * 2
     assert (await world.post(BODY))[0] == 200
+
+
+# What answers without a key; whatever else is routed must not.
+PUBLIC = {
+    ("GET", "/api/webhook"): "the handshake, for who knows the verify token",
+    ("POST", "/api/webhook"): "signed bodies",
+    ("*", "/api/webhook"): "other methods are refused",
+    ("POST", "/api/webhook/deauthorize"): "signed requests",
+    ("POST", "/api/webhook/data-deletion"): "signed requests",
+    ("GET", "/api/webhook/data-deletion/{code}"): "how far a deletion is, for who knows the code",
+    ("GET", "/api/openapi.json"): "the same for all",
+    ("GET", "/api/docs"): "the same for all",
+    ("GET", "/api/docs/start.js"): "the same for all",
+    ("GET", "/api/docs/swagger-ui.css"): "the same for all",
+    ("GET", "/api/docs/swagger-ui-bundle.js"): "the same for all",
+    ("POST", "/api/session"): "signing in",
+    ("GET", "/"): "the pages without what they show",
+    ("GET", "/inbox"): "the pages without what they show",
+    ("GET", "/ops"): "the pages without what they show",
+    ("GET", "/sign-in"): "the pages without what they show",
+    ("GET", "/static/{version}/{name}"): "the same for all",
+    ("GET", "/metrics"): "for this machine alone",
+    ("GET", "/healthz"): "alive, and nothing else",
+    ("GET", "/readyz"): "able to acknowledge, and nothing else",
+}
+
+
+async def test_whatever_is_routed_wants_a_key_or_is_named_as_public(world: World) -> None:
+    """Whoever adds a path says here why strangers may have it, or sees it closed to them."""
+    routed = {
+        ("GET" if route.method == "HEAD" else route.method, route.resource.canonical)
+        for listener in world.ingress._listeners
+        for route in listener._runner.app.router.routes()
+    }
+    assert PUBLIC.keys() < routed
+    closed = routed - PUBLIC.keys()
+    assert len(closed) > 20
+    for method, path in closed:
+        asked = re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", path)
+        async with world.session.request(method, asked, json={}) as answer:
+            assert answer.status == 401, (method, path)

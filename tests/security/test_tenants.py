@@ -108,6 +108,26 @@ async def ours(world: World) -> dict[str, str]:
     }
 
 
+async def test_no_key_reaches_for_rows_through_the_account_of_its_own_page(
+    world: World, ours: dict[str, str]
+) -> None:
+    """A Page's account is what its key sees, too: it must not be made somebody else's Page."""
+    (mine,) = (await world.get("/api/pages", "other"))["data"]
+    for theirs in (PAGE, "17841400000009999"):
+        link = {"instagramId": theirs}
+        for method, path, more in (
+            ("PATCH", f"/api/pages/{mine['id']}", {}),
+            ("POST", "/api/pages", {"facebookPageId": mine["facebookPageId"], "name": "Mine"}),
+        ):
+            reply = await world.ask(method, path, "other", json=link | more)
+            assert reply.status == 403, reply.body
+    reply = await world.ask(
+        "PATCH", f"/api/pages/{mine['id']}", "admin", json={"instagramId": PAGE}
+    )
+    assert reply.status == 409, reply.body
+    assert (await world.get("/api/conversations", "other"))["data"] == []
+
+
 async def stored(world: World) -> list[Any]:
     """Everything of our Page that somebody could have changed."""
     return [

@@ -20,7 +20,7 @@ from shared.store.coverage import OpenHistory
 from shared.store.database import Database
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk, Question
-from worker.sync.listings import INNER_SLICE, RESTARTS, Loop, is_end, last_mid
+from worker.sync.listings import INNER_SLICE, RESTARTS, Loop, is_end, last_mid, reaches
 
 MOST_LEFT_OUT = 10
 """Conversations a run leaves out when Facebook refuses them: more are no accident."""
@@ -46,8 +46,9 @@ class Place(Struct, kw_only=True):
 class History:
     """An inquiry into the older messages of a Page's conversations."""
 
-    def __init__(self, run: Taken, database: Database) -> None:
+    def __init__(self, run: Taken, database: Database, horizon_ms: int | None) -> None:
         self.counts = run.counts
+        self._horizon_ms = horizon_ms
         self._database = database
         self._page_id = run.page_id
         self._own = frozenset(known for known in (run.page_id, run.instagram_id) if known)
@@ -90,7 +91,7 @@ class History:
         except UnreadableBytes:
             return self._leave_out(thread)
         chunk = Chunk(events=[*told.found], rejected=told.rejected)
-        if is_end(told, opened.platform):
+        if is_end(told, opened.platform) or reaches(told, self._horizon_ms):
             self._end(thread, chunk)
         elif thread.loop.closes(last_mid(told)):
             return self._leave_out(thread)

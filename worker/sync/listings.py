@@ -18,6 +18,7 @@ from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink
 from shared.facebook.errors import SetAside as CannotList
 from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
 from shared.store.coverage import Link, SetAside
+from shared.store.rows import greatest
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk, GoesInCircles, Question
 
@@ -95,13 +96,15 @@ class Place(Struct, kw_only=True):
 class Listings(ABC):
     """An inquiry into all listings of a Page: how they are asked for, and where they end.
 
-    What is made of the answers is a subclass's: the methods that begin with `_take`.
+    What is made of the answers is a subclass's: the methods that begin with `_take`. Below the
+    horizon nothing is kept, and nothing is read.
     """
 
     ids_only = False
 
-    def __init__(self, run: Taken, place: Place, limit: int) -> None:
+    def __init__(self, run: Taken, place: Place, limit: int, horizon_ms: int | None) -> None:
         self.counts = run.counts
+        self._horizon_ms = horizon_ms
         self._page_id = run.page_id
         self._instagram_id = run.instagram_id
         self._place = place
@@ -192,10 +195,9 @@ class Listings(ABC):
         if listing.started_ms is None:
             listing.started_ms = reply.date_ms
         chunks = await self._take_slice(listing, mailbox, told)
+        bound_ms = greatest(listing.stop_ms, self._horizon_ms)
         is_below = (
-            listing.stop_ms is not None
-            and bool(told.found)
-            and told.found[-1].updated_ms < listing.stop_ms
+            bound_ms is not None and bool(told.found) and told.found[-1].updated_ms < bound_ms
         )
         listing.listed = is_below or told.after is None
         last = told.found[-1].thread.thread_id if told.found else ""
@@ -233,7 +235,9 @@ class Listings(ABC):
         """Tell whether a conversation must be read below these messages."""
         if told is not None and is_end(told, listing.platform):
             return False
-        return listing.inner_ms is not None and not _reaches(told, listing.inner_ms)
+        if listing.inner_ms is None:
+            return False
+        return not reaches(told, greatest(listing.inner_ms, self._horizon_ms))
 
     async def _hear_page(self, reply: Reply) -> list[Chunk]:
         linked = replies.instagram_id(reply)
@@ -327,8 +331,10 @@ def last_mid(told: MessageSlice) -> str:
     return told.found[-1].mid if told.found else ""
 
 
-def _reaches(told: MessageSlice | None, bound_ms: int) -> bool:
-    """Tell whether these messages reach below the bound."""
-    return told is not None and any(
-        isinstance(one, Message) and one.sent_ms < bound_ms for one in told.found
+def reaches(told: MessageSlice | None, bound_ms: int | None) -> bool:
+    """Tell whether these messages reach below the bound; nothing reaches below None."""
+    return (
+        told is not None
+        and bound_ms is not None
+        and any(isinstance(one, Message) and one.sent_ms < bound_ms for one in told.found)
     )

@@ -10,6 +10,7 @@ from shared.facebook.limits import Priority
 from shared.store import coverage, pages, people, runs
 from shared.store.database import Database
 from shared.store.runs import Mode, Taken
+from worker.retention import Retention
 from worker.sync import verify
 from worker.sync.history import History
 from worker.sync.inquiry import Inquiry
@@ -26,15 +27,16 @@ CLOSED = timedelta(days=1)
 class SyncModes:
     """The modes as the settings want them."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, retention: Retention) -> None:
         self._database = database
         self._settings = settings
+        self._retention = retention
 
     async def begin(self, run: Taken) -> Inquiry:
         """Return the inquiry of a run, at the place where it was left."""
         match run.mode:
             case "history":
-                return History(run, self._database)
+                return History(run, self._database, self._retention.horizon_ms())
             case "labels":
                 return AboutPeople(run, self._database, Labels(self._database))
             case "profiles":
@@ -73,6 +75,7 @@ class SyncModes:
             limit,
             overlap=self._settings.sync_overlap,
             known=known if run.mode == "incremental" else None,
+            horizon_ms=self._retention.horizon_ms(),
         )
 
     async def _verify(self, run: Taken) -> Verify:
@@ -85,7 +88,8 @@ class SyncModes:
             nested=self._settings.sync_messages,
         )
         found = await coverage.findings(self._database, run.id, open_only=True)
-        return Verify(run, begun, limit, self._database, found)
+        horizon_ms = self._retention.horizon_ms()
+        return Verify(run, begun, limit, self._database, found, horizon_ms=horizon_ms)
 
     async def _follow_walk(self, run: Taken) -> None:
         # Looked up again: the walk itself may have found the Instagram account.

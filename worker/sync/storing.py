@@ -11,14 +11,16 @@ from shared.store.database import Database, is_refusal
 from shared.store.rows import Batch, DeadLetter
 from worker import merge
 from worker.effects import Effects
+from worker.retention import Retention
 
 
 class Storing:
     """Writes what Graph told and tells what changed."""
 
-    def __init__(self, database: Database, effects: Effects) -> None:
+    def __init__(self, database: Database, effects: Effects, retention: Retention) -> None:
         self._database = database
         self._effects = effects
+        self._retention = retention
 
     async def tell_again(self, conversations: set[tuple[str, str]]) -> None:
         """Tell of conversations that were committed by who died, perhaps before telling."""
@@ -31,8 +33,10 @@ class Storing:
 
         Where Postgres refuses the data, the good events go in and the bad become dead letters.
         """
+        batch = _batch(events, rejected)
+        self._retention.leave_out(batch)
         try:
-            applied = await apply(self._database, _batch(events, rejected), within)
+            applied = await apply(self._database, batch, within)
         except Exception as error:
             if not is_refusal(error) or not events:
                 raise

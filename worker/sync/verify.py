@@ -73,9 +73,16 @@ class Verify(Listings):
     ids_only = True
 
     def __init__(
-        self, run: Taken, place: Place, limit: int, database: Database, found: Sequence[Finding]
+        self,
+        run: Taken,
+        place: Place,
+        limit: int,
+        database: Database,
+        found: Sequence[Finding],
+        *,
+        horizon_ms: int | None,
     ) -> None:
-        super().__init__(run, place, limit)
+        super().__init__(run, place, limit, horizon_ms)
         self._database = database
         self._level: Level = "deep" if run.options.get("deep") else "newest"
         self._repairs = bool(run.options.get("repair"))
@@ -95,13 +102,14 @@ class Verify(Listings):
         self.counts.total += len(told.found)
         # What is younger than a minute may still be on its way to us: the date of a reply's
         # content is a minute before the reply.
-        settled = [one for one in told.found if one.updated_ms <= one.thread.as_of_ms]
+        kept = [one for one in told.found if one.updated_ms >= (self._horizon_ms or 0)]
+        settled = [one for one in kept if one.updated_ms <= one.thread.as_of_ms]
         people = [one.thread.participant_id for one in settled]
         erased = await erasing.erased_among(self._database, mailbox.page_id, people)
         missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
         slices = [
             (one.thread, replies.nested_messages(one, mailbox))
-            for one in told.found
+            for one in kept
             if one.thread.participant_id not in erased
         ]
         listed = tuple(thread.participant_id for thread, _ in slices)
@@ -141,7 +149,8 @@ class Verify(Listings):
         settled = [
             one.mid
             for one in told.found
-            if isinstance(one, Message) and one.sent_ms <= thread.as_of_ms
+            if isinstance(one, Message)
+            and (self._horizon_ms or 0) <= one.sent_ms <= thread.as_of_ms
         ]
         missing = await coverage.missing_messages(self._database, thread.page_id, settled)
         return [self._find(thread, mid) for mid in sorted(missing)]

@@ -22,9 +22,10 @@ from shared.events import Thread
 from shared.facebook import replies
 from shared.facebook.replies import Conversation, ConversationSlice, Mailbox, MessageSlice
 from shared.store.coverage import Advance, History, Known
+from shared.store.rows import greatest
 from shared.store.runs import Taken
 from worker.sync.inquiry import Chunk
-from worker.sync.listings import Inner, Listing, Listings, Place, is_end
+from worker.sync.listings import Inner, Listing, Listings, Place, is_end, reaches
 
 CHUNK = 400
 """Messages a transaction writes at most, beside those of its last conversation."""
@@ -41,9 +42,16 @@ class Walk(Listings):
     """
 
     def __init__(
-        self, run: Taken, place: Place, limit: int, *, overlap: timedelta, known: Lookup | None
+        self,
+        run: Taken,
+        place: Place,
+        limit: int,
+        *,
+        overlap: timedelta,
+        known: Lookup | None,
+        horizon_ms: int | None,
     ) -> None:
-        super().__init__(run, place, limit)
+        super().__init__(run, place, limit, horizon_ms)
         self._overlap_ms = overlap // timedelta(milliseconds=1)
         self._known = known
 
@@ -65,8 +73,9 @@ class Walk(Listings):
         Times are in whole seconds: an equal one proves that nothing came since only when the
         reply that stored it was later than that second, by the overlap.
         """
-        if listing.stop_ms is not None:
-            found = [one for one in found if one.updated_ms >= listing.stop_ms]
+        bound_ms = greatest(listing.stop_ms, self._horizon_ms)
+        if bound_ms is not None:
+            found = [one for one in found if one.updated_ms >= bound_ms]
         if self._known is None:
             return found
         known = await self._known(mailbox.page_id, [one.thread.participant_id for one in found])
@@ -92,7 +101,7 @@ class Walk(Listings):
         if nested is not None:
             chunk.events += nested.found
             chunk.rejected += nested.rejected
-            if is_end(nested, listing.platform):
+            if is_end(nested, listing.platform) or reaches(nested, self._horizon_ms):
                 chunk.marks.append(_history(whole, complete=True))
         if self._goes_deeper(listing, nested):
             listing.inner.append(Inner(thread=whole, after=nested.after if nested else None))
@@ -104,7 +113,7 @@ class Walk(Listings):
         self, listing: Listing, inner: Inner, told: MessageSlice, is_last: bool, /
     ) -> Chunk:
         chunk = Chunk(events=[*told.found], rejected=told.rejected)
-        if is_end(told, listing.platform):
+        if is_end(told, listing.platform) or reaches(told, self._horizon_ms):
             chunk.marks.append(_history(inner.thread, complete=True))
         if is_last:
             chunk.events.append(inner.thread)

@@ -15,6 +15,7 @@ from tests.integration.privacy.world import INSTAGRAM, PAGE, World
 from worker.effects import Effects
 from worker.erase import Erasures
 from worker.replay import Replays
+from worker.retention import Retention
 from worker.writing import Writer
 
 
@@ -23,7 +24,7 @@ async def world(database: str, redis_url: str) -> AsyncIterator[World]:
     store = Database(database, writer=True)
     cache = Cache(connect(redis_url))
     arq = queue.connect(connect(redis_url).connection_pool)
-    writer = Writer(store, KnownPages(store), Effects(cache))
+    writer = Writer(store, KnownPages(store), Effects(cache), Retention())
     await pages.add(store, facebook_page_id=PAGE, name="A", instagram_id=INSTAGRAM, token=None)
     yield World(
         database=store,

@@ -9,6 +9,7 @@ from msgspec import Struct
 from shared.backlog.envelope import Envelope, Kind
 from shared.cache import Cache
 from shared.queue import Queue
+from shared.store.applying import Within
 from shared.store.database import Database
 from worker.erase import Erasures
 from worker.replay import Replays
@@ -32,12 +33,14 @@ class World(Struct):
     erasures: Erasures
     replays: Replays
 
-    async def receive(self, *bodies: bytes, kind: Kind = "webhook") -> None:
+    async def receive(
+        self, *bodies: bytes, kind: Kind = "webhook", within: Within | None = None
+    ) -> None:
         """Take bodies as the ingest loop does."""
         told = [one for body in bodies for one in read(Envelope(kind, NOW_MS, body))]
         for start in range(0, len(told), MAX_ITEMS):
             part = told[start : start + MAX_ITEMS]
-            await self.writer.write(part, again=False, waiting=_never)
+            await self.writer.write(part, again=False, waiting=_never, within=within)
 
     async def rows(self, sql: str, *values: object) -> list[Any]:
         async with self.database.connection() as connection:

@@ -28,6 +28,7 @@ from shared.store.runs import Run
 from worker.effects import Effects
 from worker.merge import reduce
 from worker.outcome import Done, Snooze
+from worker.retention import Retention
 from worker.sync.asking import Graph
 from worker.sync.modes import SyncModes
 from worker.sync.step import Tools, take_step
@@ -39,6 +40,7 @@ async def worker_tools(settings: Settings) -> AsyncIterator[Tools]:
     """Build what a worker takes steps with."""
     store = Database(settings.database_url.reveal(), writer=True, high=4)
     redis = connect(settings.redis_url.reveal())
+    retention = Retention(settings.message_retention)
     async with connected(
         url=settings.graph_api_url,
         version=settings.graph_api_version,
@@ -50,8 +52,8 @@ async def worker_tools(settings: Settings) -> AsyncIterator[Tools]:
                 database=store,
                 graph=Graph(client, Budget(redis, settings.graph_page_calls_per_second)),
                 keys=KeyRing(settings.token_encryption_keys),
-                storing=Storing(store, Effects(Cache(redis))),
-                modes=SyncModes(store, settings),
+                storing=Storing(store, Effects(Cache(redis)), retention),
+                modes=SyncModes(store, settings, retention),
             )
         finally:
             await redis.aclose()

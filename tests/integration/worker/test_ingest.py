@@ -23,6 +23,7 @@ from shared.store.pages import KnownPages
 from worker.effects import Effects
 from worker.ingest import Ingest
 from worker.letters import Letters
+from worker.retention import Retention
 from worker.writing import Writer, Written
 
 PAGE = "102938475610293"
@@ -59,7 +60,7 @@ async def world(database: str, redis_url: str) -> AsyncIterator[World]:
     pool = await open_pool(database, size=4, patience=5)
     readers = {"stream": StreamReader(redis_url, "test"), "inbox": InboxReader(pool, "test")}
     inbox = Inbox(pool, patience=5)
-    writer = Writer(store, KnownPages(store), Effects(cache))
+    writer = Writer(store, KnownPages(store), Effects(cache), Retention())
     await pages.add(store, facebook_page_id=PAGE, name="Acme", instagram_id=None, token=None)
     arq = queue.connect(connect(redis_url).connection_pool)
     letters = Letters(store, inbox, Queue(arq))

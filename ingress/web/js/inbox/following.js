@@ -12,7 +12,7 @@ const PACE_MS = 50; // a busy list that moves more often can be read by nobody
 // Kinds of change that no row of the list shows.
 const THREAD_ONLY = new Set(["read", "delivery", "reaction"]);
 // Kinds that may concern any message of the open thread, not only its newest.
-const DEEP = ["content", "edit", "unsend", "reaction"];
+const DEEP = ["content", "edit", "unsend", "reaction", "expired"];
 
 const SEARCH_MS = 2000; // a search costs the server more than a look at a list
 const RETRY_MS = 1000;
