@@ -2,8 +2,8 @@
 
 Everything runs one after the other on the same PostgreSQL and the same Valkey, both waiting for
 the disk, in an order that changes from round to round. Prints a Markdown table of medians and
-the ratios; keeps both, and the figures of every round, in `build/bench/`. A whole run also writes
-the ratios into the README.
+the ratios; keeps both, and the figures of every round, in `build/bench/`. Three rounds of
+everything also write the ratios into the README.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
     (KEPT / "bench.md").write_text(text)
     kept = [{"load": load, "system": name, "rounds": each} for (load, name), each in rounds.items()]
     (KEPT / "bench.json").write_text(json.dumps({"machine": machine, "figures": kept}, indent=1))
-    if not (arguments.short or arguments.only):
+    if arguments.rounds >= 3 and not arguments.only:
         readme = ROOT / "README.md"
         readme.write_text(report.into(readme.read_text(), machine, rounds))
     print(text)
