@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.check import image
 from deploy.check.tools import REPOSITORY, Finding, find, run
+from deploy.local import ports
 
 DEPLOY = REPOSITORY / "deploy"
 
@@ -97,6 +98,8 @@ def _nginx(work: Path) -> None:
     text = (DEPLOY / "nginx/pagewire.conf").read_text()
     text = re.sub(r"(ssl_certificate) .*;", rf"\1 {certificate};", text)
     text = re.sub(r"(ssl_certificate_key) .*;", rf"\1 {key};", text)
+    # nginx -t listens, and whoever checks may have no right to 443, or use it.
+    text = re.sub(r"(listen (?:\[::\]:)?)443 ", rf"\g<1>{ports.any_free('127.0.0.1')} ", text)
     (work / "pagewire.conf").write_text(text)
     main = work / "nginx.conf"
     main.write_text(

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import subprocess
-import tarfile
 from collections.abc import AsyncIterator
-from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -27,8 +25,9 @@ def before(tmp_path: Path) -> Path:
     if not tree:
         pytest.skip(f"git does not know here how things were before {newest}")
     folder = tmp_path / "before"
-    with tarfile.open(fileobj=BytesIO(tree)) as archive:
-        archive.extractall(folder, filter="data")
+    folder.mkdir()
+    # Not tarfile: its safe way of extracting came with Python 3.11.4.
+    subprocess.run(["tar", "-x", "-C", folder], input=tree, check=True)
     assert not (folder / newest).exists()
     return folder
 
