@@ -186,7 +186,13 @@ def _lists(entry: scan.Members) -> set[str]:
 
 def _leftover(parts: list[bytes | None]) -> list[Piece]:
     error = "bytes where none belong"
-    return [Rejected(reason="unreadable", error=error, raw=part) for part in parts if part]
+    return [Rejected(reason="unreadable", error=error, raw=_stray(part)) for part in parts if part]
+
+
+def _stray(part: bytes) -> bytes:
+    """Keep an object that stands where none belongs from being read as a body when tried again."""
+    is_object = part.removeprefix(_BOM).strip().startswith(b"{")
+    return b"," + part if is_object else part
 
 
 def _scalar(raw: bytes | Raw | None) -> Any:
