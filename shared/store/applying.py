@@ -181,6 +181,7 @@ class _Writing:
             raise _OvertakenError
         # The rows are right, whatever was expected; of what changed nobody knows for certain.
         _log.error("plan_never_held", messages=len(plan.messages))
+        plan.held = False
         plan.recount |= _people(self._batch)
 
     async def _write_reactions(self, plan: Plan) -> None:

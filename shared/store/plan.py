@@ -79,7 +79,7 @@ class Plan:
 
     `messages` and `conversations` are to be joined with what is stored; `expected` says what
     becomes of the messages that are stored already. `recount` are the conversations whose end may
-    have moved back.
+    have moved back. `held` is false where it was written though others were quicker.
     """
 
     def __init__(self, batch: Batch, stored: Stored) -> None:
@@ -89,6 +89,7 @@ class Plan:
         self.conversations: list[ConversationRow] = []
         self.recount: set[Key] = set()
         self.newly_gone: set[Key] = set()
+        self.held = True
         self._stored = stored
         self._kinds: dict[Key, set[str]] = {}
         self._gone: set[Key] = set()
@@ -128,12 +129,13 @@ class Plan:
         return list(self.applied.changes.values())
 
     def doubtful_raws(self) -> list[RawRow]:
-        """Return raw items of messages that are not written because they tell nothing new.
+        """Return raw items of messages that may be unsent without this plan's knowing.
 
-        A written message is ours until the end. Of another one, whoever marks it as unsent right
-        now would not see the item, nor we that.
+        A written message is ours until the end. Of one that is not written because nothing new is
+        told of it, whoever marks it as unsent right now would not see the item, nor we that; and a
+        plan that did not hold knows of none.
         """
-        ours = {(row.page_id, row.mid) for row in self.messages}
+        ours = {(row.page_id, row.mid) for row in self.messages} if self.held else set()
         return [
             raw
             for raw in self.raws
