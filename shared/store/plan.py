@@ -128,19 +128,24 @@ class Plan:
         }
         return list(self.applied.changes.values())
 
-    def doubtful_raws(self) -> list[RawRow]:
-        """Return raw items of messages that may be unsent without this plan's knowing.
+    def to_hold(self) -> list[Key]:
+        """Return which stored messages are to be held before anything is written, in order.
 
-        A written message is ours until the end. Of one that is not written because nothing new is
-        told of it, whoever marks it as unsent right now would not see the item, nor we that; and a
-        plan that did not hold knows of none.
+        A written message is ours until the end. Of one that has a raw item, and is not written
+        because nothing new is told of it, whoever marks it as unsent right now would not see the
+        item, nor we that. Where there is such a one, all are held: one after the other in one
+        order, and before any conversation, as everybody does.
         """
-        ours = {(row.page_id, row.mid) for row in self.messages} if self.held else set()
-        return [
-            raw
-            for raw in self.raws
-            if raw.mid is not None and not raw.is_unsend and (raw.page_id, raw.mid) not in ours
-        ]
+        ours = {(row.page_id, row.mid) for row in self.messages}
+        theirs = {
+            (raw.page_id, raw.mid) for raw in self.raws if raw.mid is not None and not raw.is_unsend
+        } - ours
+        return sorted(theirs | self.expected.keys()) if theirs else []
+
+    def found_unsent(self, messages: Iterable[Key]) -> None:
+        """Take the content out of the raw items of messages that turned out to be unsent."""
+        self._gone.update(messages)
+        self.raws = [self._raw(raw) for raw in self.raws]
 
     def _take_message(self, row: MessageRow) -> None:
         key = (row.page_id, row.mid)
