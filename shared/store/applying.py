@@ -122,6 +122,9 @@ class _Writing:
         if self._batch.events:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
+        if held := plan.to_hold():
+            unsent = await self._connection.fetch(_SQL["hold_messages"], *_split(held))
+            plan.found_unsent((row["page_id"], row["mid"]) for row in unsent)
         await self._write_planned(plan)
         if plan.recount:
             keys = sorted(plan.recount)
@@ -134,12 +137,10 @@ class _Writing:
             gone = _split(sorted(plan.newly_gone))
             unsends = [UUID(bytes=row.identity) for row in plan.raws if row.is_unsend]
             await self._connection.execute(_SQL["forget_raw_events"], *gone, unsends)
-        if doubtful := plan.doubtful_raws():
+        if not plan.held:
             await self._connection.execute(
                 _SQL["forget_new_raw_events"],
-                [UUID(bytes=row.identity) for row in doubtful],
-                [row.page_id for row in doubtful],
-                [row.mid for row in doubtful],
+                [UUID(bytes=row.identity) for row in plan.raws if not row.is_unsend],
                 self._since,
             )
         return plan.applied
@@ -183,6 +184,7 @@ class _Writing:
             raise _OvertakenError
         # The rows are right, whatever was expected; of what changed nobody knows for certain.
         _log.error("plan_never_held", messages=len(plan.messages))
+        plan.held = False
         plan.recount |= _people(self._batch)
 
     async def _write_reactions(self, plan: Plan) -> None:

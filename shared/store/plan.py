@@ -80,7 +80,8 @@ class Plan:
 
     `messages` and `conversations`, in the order of their keys, are to be joined with what is
     stored; `expected` says what becomes of the messages that are stored already. `recount` are the
-    conversations whose end may have moved back.
+    conversations whose end may have moved back. `held` is false where it was written though others
+    were quicker.
     """
 
     def __init__(self, batch: Batch, stored: Stored) -> None:
@@ -90,6 +91,7 @@ class Plan:
         self.conversations: list[ConversationRow] = []
         self.recount: set[Key] = set()
         self.newly_gone: set[Key] = set()
+        self.held = True
         self._stored = stored
         self._kinds: defaultdict[Key, set[str]] = defaultdict(set)
         self._gone: set[Key] = set()
@@ -124,18 +126,24 @@ class Plan:
         }
         return list(self.applied.changes.values())
 
-    def doubtful_raws(self) -> list[RawRow]:
-        """Return raw items of messages that are not written because they tell nothing new.
+    def to_hold(self) -> list[Key]:
+        """Return which stored messages are to be held before anything is written, in order.
 
-        A written message is ours until the end. Of another one, whoever marks it as unsent right
-        now would not see the item, nor we that.
+        A written message is ours until the end. Of one that has a raw item, and is not written
+        because nothing new is told of it, whoever marks it as unsent right now would not see the
+        item, nor we that. Where there is such a one, all are held: one after the other in one
+        order, and before any conversation, as everybody does.
         """
         ours = {(row.page_id, row.mid) for row in self.messages}
-        return [
-            raw
-            for raw in self.raws
-            if raw.mid is not None and not raw.is_unsend and (raw.page_id, raw.mid) not in ours
-        ]
+        theirs = {
+            (raw.page_id, raw.mid) for raw in self.raws if raw.mid is not None and not raw.is_unsend
+        } - ours
+        return sorted(theirs | self.expected.keys()) if theirs else []
+
+    def found_unsent(self, messages: Iterable[Key]) -> None:
+        """Take the content out of the raw items of messages that turned out to be unsent."""
+        self._gone.update(messages)
+        self.raws = [self._raw(raw) for raw in self.raws]
 
     def _take_message(self, key: Key, row: MessageRow) -> None:
         old = self._stored.messages.get(key)
