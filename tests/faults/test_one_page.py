@@ -13,7 +13,7 @@ from tests.faults.nemesis import OTHERS_SHARE, READY_AGAIN
 from tests.faults.report import Report
 
 PAGES = ["102938475610293"]
-WORKERS, ITEMS = 8, scaled(40_000, 4_000)
+WORKERS, ITEMS = 8, scaled(40_000, 2_500)
 
 pytestmark = [only_long, pytest.mark.timeout(300)]
 
