@@ -33,7 +33,7 @@ def import_(
 async def _import(token: Secret, *, as_json: bool) -> None:
     from ingress.cli import graph, jobs
     from shared.crypto import KeyRing
-    from shared.facebook import replies, requests
+    from shared.facebook import details, requests
 
     settings = configuration.settings("database_url", "token_encryption_keys", *graph.WANTS)
     keys = KeyRing(settings.token_encryption_keys)
@@ -42,7 +42,7 @@ async def _import(token: Secret, *, as_json: bool) -> None:
         after: str | None = None
         while True:
             reply = await graph.ask(client, requests.accounts(after=after), token)
-            accounts, after = replies.accounts(reply)
+            accounts, after = details.accounts(reply)
             for account in accounts:
                 if account.token is None:
                     show.note(f"Not added: {show.printable(account.name)}, as it has no token.")

@@ -18,7 +18,7 @@ async def subscribe(
     """
     from ingress.cli import graph
     from shared.crypto import KeyRing
-    from shared.facebook import replies, requests
+    from shared.facebook import details, requests
 
     which.one_or_all(page, everything=everything)
     settings = configuration.settings("database_url", "token_encryption_keys", *graph.WANTS)
@@ -30,7 +30,7 @@ async def subscribe(
                 token = await graph.token_of(database, keys, one)
                 asked = requests.subscribed_apps(one.facebook_page_id)
                 reply = await graph.ask(client, asked, token)
-                had = replies.subscribed_fields(reply, client.app_id)
+                had = details.subscribed_fields(reply, client.app_id)
                 # The new fields replace the old: what others asked for stays.
                 fields = sorted(had.union(requests.WANTED_FIELDS))
                 await graph.ask(client, requests.subscribe(one.facebook_page_id, fields), token)

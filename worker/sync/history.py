@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from shared.errors import Unreadable as UnreadableBytes
-from shared.facebook import replies, requests
+from shared.facebook import mailboxes, requests
 from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
 from shared.facebook.errors import SetAside as CannotList
-from shared.facebook.replies import Mailbox, Reply
+from shared.facebook.mailboxes import Mailbox
+from shared.facebook.replies import Reply
 from shared.store import coverage
 from shared.store.coverage import OpenHistory
 from shared.store.database import Database
@@ -87,7 +88,7 @@ class History:
         opened = thread.open
         mailbox = Mailbox(platform=opened.platform, page_id=opened.page_id, own=self._own)
         try:
-            told = replies.messages(reply, mailbox, opened.participant_id)
+            told = mailboxes.messages(reply, mailbox, opened.participant_id)
         except UnreadableBytes:
             return self._leave_out(thread)
         chunk = Chunk(events=[*told.found], rejected=told.rejected)

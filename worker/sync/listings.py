@@ -13,10 +13,11 @@ from msgspec import Struct, field
 
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Message, Platform, Thread, Unreadable
-from shared.facebook import replies, requests
+from shared.facebook import details, mailboxes, requests
 from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
 from shared.facebook.errors import SetAside as CannotList
-from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
+from shared.facebook.mailboxes import ConversationSlice, Mailbox, MessageSlice
+from shared.facebook.replies import Reply
 from shared.store.coverage import Link, SetAside
 from shared.store.rows import greatest
 from shared.store.runs import Taken
@@ -191,7 +192,7 @@ class Listings(ABC):
 
     async def _hear_slice(self, listing: Listing, reply: Reply) -> list[Chunk]:
         mailbox = self._mailbox(listing)
-        told = replies.conversations(reply, mailbox)
+        told = mailboxes.conversations(reply, mailbox)
         if listing.started_ms is None:
             listing.started_ms = reply.date_ms
         chunks = await self._take_slice(listing, mailbox, told)
@@ -210,7 +211,7 @@ class Listings(ABC):
 
     async def _hear_inner(self, listing: Listing, inner: Inner, reply: Reply) -> list[Chunk]:
         try:
-            told = replies.messages(reply, self._mailbox(listing), inner.thread.participant_id)
+            told = mailboxes.messages(reply, self._mailbox(listing), inner.thread.participant_id)
         except UnreadableBytes:
             return self._give_up(listing, inner)
         is_last = not self._goes_deeper(listing, told)
@@ -240,7 +241,7 @@ class Listings(ABC):
         return not reaches(told, greatest(listing.inner_ms, self._horizon_ms))
 
     async def _hear_page(self, reply: Reply) -> list[Chunk]:
-        linked = replies.instagram_id(reply)
+        linked = details.instagram_id(reply)
         self._place.linked = True
         chunk = Chunk()
         if linked is not None:

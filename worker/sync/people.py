@@ -10,7 +10,7 @@ from typing import Protocol
 
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Event, Label, Thread
-from shared.facebook import replies, requests
+from shared.facebook import details, requests
 from shared.facebook.errors import (
     Broken,
     LabelsOff,
@@ -68,7 +68,7 @@ class Labels:
 
     async def read(self, person: Person, reply: Reply) -> list[Event] | None:
         _, told = self._begun.pop(person.participant_id, (None, {}))
-        more, after = replies.labels(reply)
+        more, after = details.labels(reply)
         told = told | more
         if after is not None:
             self._begun[person.participant_id] = (after, told)
@@ -98,7 +98,7 @@ class Names:
         return requests.profile(person.participant_id, platform=person.platform)
 
     async def read(self, person: Person, reply: Reply) -> list[Event]:
-        name = replies.profile_name(reply)
+        name = details.profile_name(reply)
         if name is None:
             return []
         return [

@@ -7,24 +7,21 @@ each run is kept with what was stored, so the next step, here or elsewhere, goes
 """
 
 import asyncio
-import logging
 import math
-import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
-from uuid import UUID, uuid4
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+from uuid import UUID
 
 from msgspec import Struct
 
-from shared import log, metrics
+from shared import log
 from shared.config import Secret
 from shared.crypto import CannotDecrypt, KeyRing
 from shared.errors import PagewireError, Unavailable
 from shared.facebook.batch import LIMIT
-from shared.facebook.errors import Broken, ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict
+from shared.facebook.errors import Broken, ParkPage, PauseApp, Retry, Snooze
 from shared.facebook.limits import Priority
 from shared.facebook.replies import Reply
 from shared.store import runs
@@ -33,6 +30,7 @@ from shared.store.database import Connection, Database
 from shared.store.runs import Counts, LeaseLost, Taken
 from worker import outcome
 from worker.sync.asking import Answer, Ask, Graph
+from worker.sync.hold import TRIES, Active, Lease
 from worker.sync.inquiry import Chunk, GoesInCircles, Inquiry, Question
 from worker.sync.storing import Storing
 
@@ -45,12 +43,6 @@ STEP = 20.0
 PACE = 1.15
 """A wait of a second is the rhythm of a Page's calls and is waited out here: the way through the
 queue would take as long. Anything longer ends the step."""
-
-SHORT_WAIT = timedelta(seconds=10)
-"""A run that must wait longer counts as interrupted."""
-
-TRIES = 2
-"""So often a refusal that asking again should not change is met before the run has failed."""
 
 UNANSWERED = 3
 """So often a question may be left out of a batch's answer before that counts as a failure."""
@@ -80,9 +72,9 @@ async def take_step(tools: Tools, run_id: UUID) -> outcome.Done | outcome.Snooze
 
     Done: nothing of it is to be done soon. Raises Unavailable, or what Postgres raised.
     """
-    lease = uuid4()
-    if taken := await runs.take(tools.database, run_id, lease, LIMIT):
-        async with _held(tools.database, lease):
+    lease = Lease(tools.database)
+    if taken := await runs.take(tools.database, run_id, lease.id, LIMIT):
+        async with lease.kept():
             step = _Step(tools, lease)
             for run in taken:
                 await step.begin(run)
@@ -91,65 +83,25 @@ async def take_step(tools: Tools, run_id: UUID) -> outcome.Done | outcome.Snooze
     return outcome.Done() if due is None else outcome.Snooze(until=due)
 
 
-@asynccontextmanager
-async def _held(database: Database, lease: UUID) -> AsyncIterator[None]:
-    """Keep the lease while a step lasts, and give back what it still holds at its end."""
-    extending = asyncio.create_task(_extend(database, lease))
-    try:
-        yield
-    finally:
-        extending.cancel()
-        try:
-            async with asyncio.timeout(2):
-                await runs.release(database, lease)
-        except Exception as error:
-            # It ends by itself; and what went wrong before is what must be heard.
-            _log.warning("lease_not_given_back", error=type(error).__name__)
-
-
-async def _extend(database: Database, lease: UUID) -> None:
-    while True:
-        await asyncio.sleep(runs.LEASE / timedelta(seconds=3))
-        try:
-            await runs.extend(database, lease)
-        except Exception as error:
-            # The step finds out when it writes; until then the lease may still hold.
-            _log.warning("lease_not_extended", error=type(error).__name__)
-
-
-class _Active:
-    """A run in our hands; `stop` is why it is let go before it is done, `is_done` that it is."""
-
-    def __init__(self, run: Taken, token: Secret, inquiry: Inquiry) -> None:
-        self.run = run
-        self.token = token
-        self.inquiry = inquiry
-        self.unanswered = 0
-        self.tries = run.tries
-        self.stop: Verdict | None = None
-        self.is_done = False
-        self.is_lost = False
-
-
 class _Asked(Struct, frozen=True):
-    active: _Active
+    active: Active
     question: Question
     answer: Answer
 
 
-_Heard: TypeAlias = list[tuple[_Active, Sequence[Chunk]]]
-_Questions: TypeAlias = list[tuple[_Active, list[Question]]]
+_Heard: TypeAlias = list[tuple[Active, Sequence[Chunk]]]
+_Questions: TypeAlias = list[tuple[Active, list[Question]]]
 
 
 class _Step:
     """The runs of one step, from taking them to letting the last one go."""
 
-    def __init__(self, tools: Tools, lease: UUID) -> None:
+    def __init__(self, tools: Tools, lease: Lease) -> None:
         self._tools = tools
         self._lease = lease
         self._ends = time.monotonic() + STEP
-        self._active: list[_Active] = []
-        self._leaving: list[_Active] = []
+        self._active: list[Active] = []
+        self._leaving: list[Active] = []
 
     async def begin(self, run: Taken) -> None:
         if run.dropped_at is not None:
@@ -158,11 +110,11 @@ class _Step:
         try:
             token = self._tools.keys.decrypt(run.token, run.page_id)
         except CannotDecrypt as error:
-            active = _Active(run, Secret(""), inquiry)
+            active = Active(run, Secret(""), inquiry)
             active.stop = ParkPage(code="token", reason=str(error))
             self._leaving.append(active)
             return
-        self._active.append(_Active(run, token, inquiry))
+        self._active.append(Active(run, token, inquiry))
 
     async def _tell_again(self, run: Taken, dropped_at: datetime) -> None:
         """Follow the commits of a holder who died, which nobody may have been told of."""
@@ -213,7 +165,7 @@ class _Step:
                 {active.run.page_id: len(asked) for active, asked in questions},
                 Priority(min(active.run.priority for active, _ in questions)),
             )
-            admitted: list[tuple[_Active, Question]] = []
+            admitted: list[tuple[Active, Question]] = []
             asleep: list[_Asked] = []
             waits = []
             for active, asked in questions:
@@ -228,7 +180,7 @@ class _Step:
             await asyncio.sleep(min(waits))
         return []
 
-    async def _answers(self, admitted: Sequence[tuple[_Active, Question]]) -> list[_Asked]:
+    async def _answers(self, admitted: Sequence[tuple[Active, Question]]) -> list[_Asked]:
         if not admitted:
             return []
         for active, _ in admitted:
@@ -298,14 +250,16 @@ class _Step:
         leaving, self._leaving = self._leaving, []
         for active in leaving:
             if not active.is_lost:
-                await self._let_go(active)
+                await self._lease.let_go(active)
+                if active.is_complete:
+                    await self._tools.modes.follow(active.run)
 
-    async def _write_chunk(self, active: _Active, chunk: Chunk) -> None:
+    async def _write_chunk(self, active: Active, chunk: Chunk) -> None:
         async def keep(connection: Connection) -> None:
             await runs.keep(
                 connection,
                 active.run,
-                self._lease,
+                self._lease.id,
                 place=chunk.place,
                 counts=active.inquiry.counts,
                 marks=chunk.marks,
@@ -321,103 +275,11 @@ class _Step:
             active.tries = 0
         _count(active.inquiry.counts, chunk, applied)
 
-    async def _let_go(self, active: _Active) -> None:
-        match active.stop:
-            case None if active.is_done:
-                await self._end(active, "complete")
-                await self._tools.modes.follow(active.run)
-            case None:
-                await self._leave(active, timedelta(), active.tries)
-            case ParkPage() as verdict:
-                await self._park(active, verdict)
-            case Snooze(seconds=seconds) | PauseApp(seconds=seconds) as verdict:
-                await self._leave(active, timedelta(seconds=seconds), active.tries, verdict)
-            case Retry() | Shrink() as verdict:
-                tries = active.tries + 1
-                await self._leave(active, _backoff(tries), tries, verdict)
-            case verdict:
-                tries = active.tries + 1
-                if tries < TRIES:
-                    await self._leave(active, _backoff(tries), tries, verdict)
-                else:
-                    await self._end(active, "failed", verdict)
-
-    async def _end(
-        self,
-        active: _Active,
-        status: Literal["complete", "failed"],
-        verdict: Verdict | None = None,
-    ) -> None:
-        await runs.end(
-            self._tools.database,
-            active.run,
-            self._lease,
-            status=status,
-            counts=active.inquiry.counts,
-            error_code=verdict.code if verdict else None,
-            error=verdict.reason if verdict else None,
-        )
-        metrics.sync_runs.labels(active.run.mode, status).inc()
-        self._say(f"sync_{status}", active, verdict)
-
-    async def _leave(
-        self, active: _Active, wait: timedelta, tries: int, verdict: Verdict | None = None
-    ) -> None:
-        await runs.leave(
-            self._tools.database,
-            active.run,
-            self._lease,
-            status="interrupted" if wait > SHORT_WAIT else "running",
-            resume_at=datetime.now(UTC) + wait,
-            tries=tries,
-            counts=active.inquiry.counts,
-            error_code=verdict.code if verdict else None,
-            error=verdict.reason if verdict else None,
-        )
-        if verdict is not None:
-            self._say("sync_waits", active, verdict)
-
-    async def _park(self, active: _Active, verdict: ParkPage) -> None:
-        """Park the Page and leave the run to whoever activates the Page again."""
-        parked = await runs.park(self._tools.database, active.run, verdict.reason)
-        await runs.leave(
-            self._tools.database,
-            active.run,
-            self._lease,
-            status="interrupted",
-            resume_at=None,
-            tries=0,
-            counts=active.inquiry.counts,
-            error_code=verdict.code,
-            error=verdict.reason,
-        )
-        if parked:
-            metrics.pages_parked.inc()
-            self._say("page_parked", active, verdict)
-
-    def _say(self, event: str, active: _Active, verdict: Verdict | None) -> None:
-        run = active.run
-        _log.log(
-            logging.WARNING if event in {"page_parked", "sync_failed"} else logging.INFO,
-            event,
-            run=str(run.id),
-            page=run.page_id,
-            mode=run.mode,
-            code=verdict.code if verdict else None,
-            reason=verdict.reason if verdict else None,
-        )
-
 
 def _wait_for_budget(seconds: float) -> Snooze:
     return Snooze(
         code="budget", reason="The Page's calls are used up for now.", seconds=math.ceil(seconds)
     )
-
-
-def _backoff(tries: int) -> timedelta:
-    """Wait longer each time, and never all at once."""
-    longest = min(600.0, 2.0**tries)
-    return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311
 
 
 def _count(counts: Counts, chunk: Chunk, applied: Applied) -> None:

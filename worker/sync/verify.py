@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from shared.events import Message, Thread
-from shared.facebook import replies, requests
+from shared.facebook import mailboxes, requests
 from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
-from shared.facebook.replies import ConversationSlice, Mailbox, MessageSlice, Reply
+from shared.facebook.mailboxes import ConversationSlice, Mailbox, MessageSlice
+from shared.facebook.replies import Reply
 from shared.store import coverage, erasing
 from shared.store.coverage import (
     AllListed,
@@ -108,7 +109,7 @@ class Verify(Listings):
         erased = await erasing.erased_among(self._database, mailbox.page_id, people)
         missing = await coverage.missing_conversations(self._database, mailbox.page_id, people)
         slices = [
-            (one.thread, replies.nested_messages(one, mailbox))
+            (one.thread, mailboxes.nested_messages(one, mailbox))
             for one in kept
             if one.thread.participant_id not in erased
         ]
@@ -209,12 +210,12 @@ class Verify(Listings):
         )
 
     async def _hear_message(self, missing: Finding, reply: Reply) -> list[Chunk]:
-        told = replies.message(reply, self._mailbox_of(missing), missing.participant_id)
+        told = mailboxes.message(reply, self._mailbox_of(missing), missing.participant_id)
         return [self._repaired(missing, Chunk(events=[told]))]
 
     async def _hear_conversation(self, missing: Finding, reply: Reply) -> list[Chunk]:
         mailbox = self._mailbox_of(missing)
-        told = replies.messages(reply, mailbox, missing.participant_id)
+        told = mailboxes.messages(reply, mailbox, missing.participant_id)
         thread = Thread(
             platform=mailbox.platform,
             page_id=missing.page_id,

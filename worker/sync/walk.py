@@ -19,8 +19,8 @@ from typing import TypeAlias
 from msgspec import structs
 
 from shared.events import Thread
-from shared.facebook import replies
-from shared.facebook.replies import Conversation, ConversationSlice, Mailbox, MessageSlice
+from shared.facebook import mailboxes
+from shared.facebook.mailboxes import Conversation, ConversationSlice, Mailbox, MessageSlice
 from shared.store.coverage import Advance, History, Known
 from shared.store.rows import greatest
 from shared.store.runs import Taken
@@ -95,7 +95,7 @@ class Walk(Listings):
     def _take_conversation(
         self, listing: Listing, mailbox: Mailbox, conversation: Conversation, chunk: Chunk
     ) -> None:
-        nested = replies.nested_messages(conversation, mailbox)
+        nested = mailboxes.nested_messages(conversation, mailbox)
         whole = structs.replace(conversation.thread, updated_ms=conversation.updated_ms)
         chunk.counted.append((mailbox.page_id, whole.participant_id))
         if nested is not None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from shared import log
 from shared.config import Secret
 from shared.crypto import CannotDecrypt, KeyRing
-from shared.facebook import replies, requests
+from shared.facebook import details, requests
 from shared.facebook.batch import LIMIT
 from shared.facebook.limits import Priority
 from shared.facebook.replies import Reply
@@ -57,7 +57,7 @@ class Watch:
                 await self._check(page, token, answer, now)
 
     async def _check(self, page: WatchedPage, token: Secret, reply: Reply, now: datetime) -> None:
-        fields = replies.subscribed_fields(reply, self._app_id)
+        fields = details.subscribed_fields(reply, self._app_id)
         if not fields.issuperset(WANTED_FIELDS):
             # Asked for first: were we to stop here, the gap would not be seen again.
             await runs.request(

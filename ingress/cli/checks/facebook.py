@@ -11,7 +11,7 @@ from ingress.cli.checks.finding import Finding
 from ingress.cli.problem import Problem as Refused
 from shared.config import Settings
 from shared.errors import PagewireError
-from shared.facebook import replies, requests
+from shared.facebook import details, requests
 from shared.facebook.client import Client
 
 
@@ -28,7 +28,7 @@ async def app(
         return
     clocks["Facebook"] = reply.date_ms / 1000 - time.time()
     yield Finding(subject="Facebook", ok=True, text=f"knows the app {client.app_id}")
-    callbacks = replies.callbacks(reply)
+    callbacks = details.callbacks(reply)
     if "page" not in callbacks:
         yield Finding(
             subject="Webhook",

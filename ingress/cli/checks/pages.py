@@ -11,9 +11,9 @@ from ingress.cli.problem import Problem as Refused
 from shared.config import Secret, Settings
 from shared.crypto import KeyRing
 from shared.errors import PagewireError, Unavailable
-from shared.facebook import replies, requests
+from shared.facebook import details, requests
 from shared.facebook.client import Client
-from shared.facebook.replies import TokenInfo
+from shared.facebook.details import TokenInfo
 from shared.store import health, pages
 from shared.store.database import Database
 from shared.store.pages import Page
@@ -59,9 +59,9 @@ async def _page(
     try:
         token = await graph.token_of(database, keys, page)
         reply = await graph.ask(client, requests.debug_token(token.reveal()), client.app_token)
-        problems += _token_problems(page, replies.token_info(reply), client.app_id)
+        problems += _token_problems(page, details.token_info(reply), client.app_id)
         asked = requests.subscribed_apps(page.facebook_page_id)
-        has = replies.subscribed_fields(await graph.ask(client, asked, token), client.app_id)
+        has = details.subscribed_fields(await graph.ask(client, asked, token), client.app_id)
         if missing := sorted(set(requests.WANTED_FIELDS) - has):
             told = "no webhooks" if not has else f"no webhooks of {', '.join(missing)}"
             problems.append((told, f"pagewire page subscribe {page.facebook_page_id}"))
@@ -85,7 +85,7 @@ async def _other_owner(client: Client, page: Page, person: str, token: Secret) -
     """
     asked = requests.thread_owner(page.facebook_page_id, person)
     try:
-        owner = replies.thread_owner(await graph.ask(client, asked, token))
+        owner = details.thread_owner(await graph.ask(client, asked, token))
     except PagewireError:
         return None  # where no apps share the Page there is nobody to tell of
     return None if owner == client.app_id else owner

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from deploy.simulator.faults import Fault
 from shared.facebook.limits import Priority
 from shared.store import runs
 from tests.integration.sync.desk import Desk
-from worker.sync import step as module
+from worker.sync import hold
 
 SLICES = "/conversations$"
 
@@ -24,9 +25,7 @@ async def sync_all(it: Desk, *, full: bool = False):
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr(
-        module, "_backoff", lambda tries: module.timedelta(seconds=30 * (tries > 2))
-    )
+    monkeypatch.setattr(hold, "_backoff", lambda tries: timedelta(seconds=30 * (tries > 2)))
 
 
 async def test_a_round_is_one_request_and_every_page_becomes_complete(desk):

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from uuid import UUID
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -21,14 +22,14 @@ from shared.store.applying import apply
 from tests.integration.intake.intake_world import World
 from worker.merge import reduce
 from worker.outcome import Done
-from worker.sync import step as module
+from worker.sync import hold
 
 SLICES = "/conversations$"
 
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr(module, "_backoff", lambda _: module.timedelta(milliseconds=20))
+    monkeypatch.setattr(hold, "_backoff", lambda _: timedelta(milliseconds=20))
 
 
 async def test_1_the_watermark_is_not_the_time_at_the_end(desk):
@@ -224,7 +225,7 @@ async def test_11_a_full_sync_follows_an_incremental_one_that_runs(desk):
         page = it.only_page()
         await it.sync(page)
         running = await it.request(page)
-        await runs.take(it.database, running.id, module.uuid4(), 1)
+        await runs.take(it.database, running.id, uuid4(), 1)
         full = await it.request(page, "full")
         assert full.id != running.id
         assert (await it.request(page)).id == running.id

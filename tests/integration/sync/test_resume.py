@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -19,12 +21,12 @@ from tests.integration.sync.interruptions import (
     killed_after,
 )
 from worker.outcome import Done, Snooze
-from worker.sync import step as module
+from worker.sync import hold, step
 
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr(module, "_backoff", lambda tries: module.timedelta(milliseconds=50))
+    monkeypatch.setattr(hold, "_backoff", lambda tries: timedelta(milliseconds=50))
 
 
 async def test_a_step_that_is_cut_off_is_gone_on_with_from_its_place(desk):
@@ -49,7 +51,7 @@ async def test_a_step_gives_its_lease_back_when_it_is_cut_off(desk):
 async def test_a_run_whose_holder_died_waits_for_its_lease_to_end(desk):
     async with desk(Config(conversations=5)) as it:
         run = await it.request(it.only_page())
-        lease = module.uuid4()
+        lease = uuid4()
         assert len(await runs.take(it.database, run.id, lease, 50)) == 1
         assert await it.step(run) == Done()
         await it.value("update sync_runs set lease_until = now() - interval '1 second'")
@@ -62,7 +64,7 @@ async def test_who_lost_the_lease_keeps_nothing_and_moves_nothing(desk):
         slow = it.sim.faults.add(Fault(kind="slow", path="^/$|conversations$", skip=2, count=1))
         stepping = asyncio.create_task(it.step(run))
         await it.sim.faults.holding(slow)
-        thief = module.uuid4()
+        thief = uuid4()
         await it.value("update sync_runs set lease_id = $1", thief)
         it.sim.faults.remove(slow)
         await stepping
@@ -156,7 +158,7 @@ async def test_a_token_that_a_person_replaced_meanwhile_does_not_park_the_page(d
     async with desk(Config(conversations=5)) as it:
         page = it.only_page()
         run = await it.request(page)
-        (taken,) = await runs.take(it.database, run.id, module.uuid4(), 1)
+        (taken,) = await runs.take(it.database, run.id, uuid4(), 1)
         await it.renew_token(page)
         assert not await runs.park(it.database, taken, "dead")
         assert (await pages.find(it.database, page)).status == "active"
@@ -174,7 +176,7 @@ async def test_a_limit_sets_the_page_to_rest_until_the_time_facebook_names(desk)
         assert await it.step(run) == Done()
         rests = await runs.find(it.database, run.id)
         assert (rests.status, rests.error_code) == ("interrupted", "80006")
-        wait = rests.resume_at - module.datetime.now(module.UTC)
+        wait = rests.resume_at - datetime.now(UTC)
         assert 18 < wait.total_seconds() / 60 <= 19
         it.sim.calls.clear()
         assert await it.step(run) == Done()
@@ -225,7 +227,7 @@ async def test_passing_trouble_passes(desk, fault):
 
 async def test_trouble_that_does_not_pass_is_told_and_claims_nothing(desk, monkeypatch):
     waits = iter([0, 0, 20])
-    monkeypatch.setattr(module, "_backoff", lambda _: module.timedelta(seconds=next(waits)))
+    monkeypatch.setattr(hold, "_backoff", lambda _: timedelta(seconds=next(waits)))
     async with desk(Config(conversations=5)) as it:
         it.sim.faults.add(Fault(kind="error", error="1", path=SLICES))
         run = await it.sync(it.only_page())
@@ -254,7 +256,7 @@ async def test_an_answer_that_takes_too_long_is_asked_for_in_pieces(desk, monkey
 
 
 async def test_a_step_ends_in_time_and_says_that_it_goes_on(desk, monkeypatch):
-    monkeypatch.setattr(module, "STEP", 0.0)
+    monkeypatch.setattr(step, "STEP", 0.0)
     async with desk(Config(conversations=30, messages=1), sync_slice="10") as it:
         run = await it.request(it.only_page())
         assert isinstance(await it.step(run), Snooze)
@@ -317,7 +319,7 @@ async def test_what_a_holder_committed_before_it_died_is_told_of_by_the_next(des
         await it.value(
             "update sync_runs set lease_id = $1, lease_until = now() - interval '1 s'"
             " where id = $2",
-            module.uuid4(),
+            uuid4(),
             run.id,
         )
 

@@ -1,6 +1,7 @@
 """Subscriptions that vanish, schedules, and runs nobody holds."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from deploy.simulator.config import Config
 from deploy.simulator.faults import Fault
@@ -8,7 +9,6 @@ from shared import metrics
 from shared.facebook.limits import Priority
 from shared.facebook.requests import WANTED_FIELDS
 from shared.store import coverage, runs
-from worker.sync import step as module
 from worker.sync.schedule import ask_for_due
 from worker.sync.watch import Watch
 
@@ -130,7 +130,7 @@ async def test_runs_nobody_holds_are_found_and_those_that_rest_are_left_alone(de
         batch = await runs.request_all(it.database, full=False, priority=Priority.CRON)
         for _, run in await runs.members(it.database, batch.id):
             if run.page_id == held:
-                await runs.take(it.database, run.id, module.uuid4(), 1)
+                await runs.take(it.database, run.id, uuid4(), 1)
             if run.page_id == resting:
                 await it.value(
                     "update sync_runs set resume_at = now() + interval '1 hour' where id = $1",

@@ -7,8 +7,9 @@ import pytest
 
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Message, Unreadable
-from shared.facebook import replies
-from shared.facebook.replies import Mailbox, reply_of
+from shared.facebook import details, mailboxes
+from shared.facebook.mailboxes import Mailbox
+from shared.facebook.replies import reply_of
 from shared.facebook.usage import Usage
 
 PAYLOADS = Path(__file__).parents[4] / "shared" / "payloads"
@@ -41,7 +42,7 @@ def conversation(**more):
 
 
 def read(*nodes, mailbox=PAGE):
-    return replies.messages(reply({"data": list(nodes)}), mailbox, "7")
+    return mailboxes.messages(reply({"data": list(nodes)}), mailbox, "7")
 
 
 def only(*nodes, mailbox=PAGE) -> Message:
@@ -65,14 +66,14 @@ def test_a_reply_without_date_is_refused_rather_than_dated_by_our_clock():
 
 
 def test_a_conversation_is_read():
-    slice_ = replies.conversations(reply({"data": [conversation()]}), PAGE)
+    slice_ = mailboxes.conversations(reply({"data": [conversation()]}), PAGE)
     (found,) = slice_.found
     assert (found.thread.participant_id, found.thread.participant_name) == ("7", "Jane Doe")
     assert (found.thread.thread_id, found.thread.page_id) == ("t_1", "102")
     assert found.thread.as_of_ms == DATE_MS - 60_000
     assert found.updated_ms == SENT_MS
     assert found.thread.updated_ms is None
-    (message,) = replies.nested_messages(found, PAGE).found
+    (message,) = mailboxes.nested_messages(found, PAGE).found
     assert message == Message(
         platform="messenger",
         page_id="102",
@@ -99,20 +100,20 @@ def test_a_conversation_is_read():
 )
 def test_the_person_is_whoever_is_not_us_in_any_order(participants, participant_id, name):
     told = conversation(participants={"data": participants}, messages={"data": []})
-    (found,) = replies.conversations(reply({"data": [told]}), PAGE).found
+    (found,) = mailboxes.conversations(reply({"data": [told]}), PAGE).found
     assert (found.thread.participant_id, found.thread.participant_name) == (participant_id, name)
 
 
 def test_a_person_whom_only_the_messages_name_is_found_there():
     sent = node("m_2") | {"from": ACME, "to": {"data": [{"id": "8", "name": "Joe"}]}}
     told = conversation(participants=None, messages={"data": [sent]})
-    (found,) = replies.conversations(reply({"data": [told]}), PAGE).found
+    (found,) = mailboxes.conversations(reply({"data": [told]}), PAGE).found
     assert found.thread.participant_id == "8"
 
 
 def test_a_thread_that_names_nobody_goes_by_its_own_id():
     told = conversation(participants={"data": [ACME]}, messages={"data": [{"id": "m_1"}]})
-    (found,) = replies.conversations(reply({"data": [told]}), PAGE).found
+    (found,) = mailboxes.conversations(reply({"data": [told]}), PAGE).found
     assert found.thread.participant_id == "t:t_1"
 
 
@@ -127,24 +128,24 @@ def test_a_thread_that_names_nobody_goes_by_its_own_id():
     ],
 )
 def test_no_next_is_the_end(paging):
-    assert replies.conversations(reply({"data": [], "paging": paging}), PAGE).after is None
+    assert mailboxes.conversations(reply({"data": [], "paging": paging}), PAGE).after is None
 
 
 def test_next_leads_on_by_its_cursor_and_never_by_its_url():
     paging = {"cursors": {"after": "A="}, "next": "https://evil.example/?access_token=T&after=B"}
-    assert replies.conversations(reply({"data": [], "paging": paging}), PAGE).after == "A="
+    assert mailboxes.conversations(reply({"data": [], "paging": paging}), PAGE).after == "A="
 
 
 def test_more_without_a_cursor_is_not_taken_for_the_end():
     with pytest.raises(UnreadableBytes, match="cursor"):
-        replies.conversations(reply({"data": [], "paging": {"next": "https://x"}}), PAGE)
+        mailboxes.conversations(reply({"data": [], "paging": {"next": "https://x"}}), PAGE)
 
 
 def test_messages_that_were_not_told_are_not_an_empty_conversation():
     told = conversation()
     del told["messages"]
-    (found,) = replies.conversations(reply({"data": [told]}), PAGE).found
-    assert replies.nested_messages(found, PAGE) is None
+    (found,) = mailboxes.conversations(reply({"data": [told]}), PAGE).found
+    assert mailboxes.nested_messages(found, PAGE) is None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_messages_that_were_not_told_are_not_an_empty_conversation():
     ],
 )
 def test_an_unreadable_conversation_costs_no_neighbour_and_is_kept(bad):
-    slice_ = replies.conversations(reply({"data": [conversation(), bad, conversation()]}), PAGE)
+    slice_ = mailboxes.conversations(reply({"data": [conversation(), bad, conversation()]}), PAGE)
     assert len(slice_.found) == 2
     (rejected,) = slice_.rejected
     assert json.loads(rejected.raw) == bad
@@ -347,41 +348,41 @@ def test_text_that_postgres_would_refuse_is_mended():
     body = (
         rb'{"data":[{"id":"m_1","created_time":"%s","from":{"id":"7"},"message":"a\u0000b\ud83d"}]}'
     )
-    slice_ = replies.messages(reply(body % SENT.encode()), PAGE, "7")
+    slice_ = mailboxes.messages(reply(body % SENT.encode()), PAGE, "7")
     assert slice_.found[0].text == "a\ufffdb\ufffd"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"data":5}', b"{" * 60_000])
 def test_a_body_that_is_no_slice_is_an_error_and_not_an_empty_slice(body):
     with pytest.raises(UnreadableBytes):
-        replies.conversations(reply(body), PAGE)
+        mailboxes.conversations(reply(body), PAGE)
     with pytest.raises(UnreadableBytes):
-        replies.messages(reply(body), PAGE, "7")
+        mailboxes.messages(reply(body), PAGE, "7")
 
 
 def test_one_message_is_read():
-    found = replies.message(reply(node(to={"data": [ACME]})), PAGE, "7")
+    found = mailboxes.message(reply(node(to={"data": [ACME]})), PAGE, "7")
     assert found.mid == "m_1"
     with pytest.raises(UnreadableBytes):
-        replies.message(reply({"id": "m_1", "message": "x"}), PAGE, "7")
+        mailboxes.message(reply({"id": "m_1", "message": "x"}), PAGE, "7")
 
 
 def test_the_linked_instagram_account_is_found_or_absent():
-    assert replies.instagram_id(reply({"id": "102"})) is None
+    assert details.instagram_id(reply({"id": "102"})) is None
     told = {"id": "102", "instagram_business_account": {"id": "178"}}
-    assert replies.instagram_id(reply(told)) == "178"
+    assert details.instagram_id(reply(told)) == "178"
 
 
 def test_our_apps_fields_are_told_apart_from_other_apps():
     told = {"data": [{"id": "1", "subscribed_fields": ["feed"]}, {"id": 2}]}
-    assert replies.subscribed_fields(reply(told), "1") == {"feed"}
-    assert replies.subscribed_fields(reply(told), "2") == frozenset()
-    assert replies.subscribed_fields(reply({"data": []}), "1") == frozenset()
+    assert details.subscribed_fields(reply(told), "1") == {"feed"}
+    assert details.subscribed_fields(reply(told), "2") == frozenset()
+    assert details.subscribed_fields(reply({"data": []}), "1") == frozenset()
 
 
 def test_labels_are_read_under_their_old_and_new_name():
     told = {"data": [{"id": "1", "name": "VIP"}, {"id": 2, "page_label_name": "New"}, {"id": "3"}]}
-    assert replies.labels(reply(told)) == ({"1": "VIP", "2": "New", "3": None}, None)
+    assert details.labels(reply(told)) == ({"1": "VIP", "2": "New", "3": None}, None)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +397,7 @@ def test_labels_are_read_under_their_old_and_new_name():
     ],
 )
 def test_a_name_is_never_invented(told, name):
-    assert replies.profile_name(reply(told)) == name
+    assert details.profile_name(reply(told)) == name
 
 
 def test_a_users_pages_come_with_their_tokens():
@@ -407,7 +408,7 @@ def test_a_users_pages_come_with_their_tokens():
         ],
         "paging": {"cursors": {"after": "N"}, "next": "https://x"},
     }
-    found, after = replies.accounts(reply(told))
+    found, after = details.accounts(reply(told))
     assert after == "N"
     assert [(one.page_id, one.name, one.token, one.instagram_id) for one in found] == [
         ("1", "A", "T", None),
@@ -416,11 +417,11 @@ def test_a_users_pages_come_with_their_tokens():
 
 
 def test_a_token_is_examined():
-    told = replies.token_info(
+    told = details.token_info(
         reply({"data": {"is_valid": True, "app_id": 1, "expires_at": 0, "scopes": ["pages_x"]}})
     )
     assert (told.valid, told.app_id, told.expires_at) == (True, "1", 0)
-    dead = replies.token_info(reply({"data": {"is_valid": False, "error": {"code": 190}}}))
+    dead = details.token_info(reply({"data": {"is_valid": False, "error": {"code": 190}}}))
     assert not dead.valid
 
 
@@ -432,7 +433,7 @@ def test_slices_seen_in_metas_documentation(name):
     told = json.loads(path.read_bytes())
     for one in told["data"]:
         one.setdefault("updated_time", SENT)
-    slice_ = replies.conversations(reply(told), PAGE)
+    slice_ = mailboxes.conversations(reply(told), PAGE)
     assert len(slice_.found) == len(told["data"])
     assert not slice_.rejected
 
