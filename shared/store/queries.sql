@@ -54,6 +54,8 @@ select
 -- keeps the raw items, tells of the changes, and notes which envelopes are applied so. Returns the
 -- messages that were there before, as they are now, and which conversations were not: `xmax = 0`
 -- tells a new row. As statements of their own these were half of what a small batch cost.
+-- Dividing by zero undoes it where one of these people was erased since the look, and, if no message
+-- may be there yet ($58), where one is. Nobody is erased from then on until the transaction ends.
 with written as (
     insert into messages as old (
         page_id, mid, platform, source, source_rank, participant_id, direction,
@@ -237,7 +239,12 @@ select
         )
         from written where not inserted
     ) as messages,
-    array(select row(page_id, participant_id) from told where inserted) as conversations;
+    array(select row(page_id, participant_id) from told where inserted) as conversations,
+    1 / case
+        when exists (select from erased_among($59::text[], $60::text[])) then 0
+        when $58::boolean and exists (select from written where not inserted) then 0
+        else 1
+    end as held;
 
 -- name: upsert_reactions
 -- Joins reactions by ReactionRow.join; returns those that were written.
