@@ -9,6 +9,7 @@ BEGIN nor COMMIT: a small batch costs its round trips.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -66,10 +67,9 @@ class _Writing:
         self._batch = batch
         self._may_repeat = may_repeat
         self._asked: list[erasing.Asked] = []
-        self._since = datetime.fromtimestamp(0, UTC)
-        if batch.raws:
-            oldest = min(row.received_ms for row in batch.raws.values())
-            self._since = datetime.fromtimestamp(oldest / 1000, UTC) - _REDELIVERY
+        received = [row.received_ms for row in batch.raws.values()] or [0]
+        self._since = datetime.fromtimestamp(min(received) / 1000, UTC) - _REDELIVERY
+        self._until = datetime.fromtimestamp(max(received) / 1000, UTC) + _REDELIVERY
 
     async def run(self, within: Within | None) -> Applied:
         stored = await self._look()
@@ -112,6 +112,7 @@ class _Writing:
             *_split(self._asked),
             [UUID(bytes=identity) for identity in batch.raws],
             self._since,
+            self._until,
             [page_id for page_id, _ in batch.messages],
             [mid for _, mid in batch.messages],
             [conversation_id(*key) for key in conversations],
@@ -170,8 +171,9 @@ class _Writing:
 
     async def _write_planned(self, plan: Plan) -> None:
         changes, spans = plan.changes(), self._batch.spans
-        raws = _columns(plan.raws, 8)[:7]
-        raws[1] = [UUID(bytes=row.identity) for row in plan.raws]
+        kept = sorted(plan.raws, key=attrgetter("identity"))
+        raws = _columns(kept, 8)[:7]
+        raws[1] = [UUID(bytes=row.identity) for row in kept]
         [done] = await self._connection.fetch(
             _SQL["write"],
             *_columns(plan.messages, len(_MESSAGE)),
