@@ -81,8 +81,7 @@ bench-reading: $(VENV)/.tests ## Measure what readers get, live and cached, in s
 	@$(BIN)/python -m tests.bench.reading
 
 .PHONY: figures
-figures: ## Write what `make bench` measured into the README and the guides
-	@cp build/bench/bench.json deploy/guides/figures.json
+figures: ## Write what `make bench` and `make bench-growth` measured into README and guides
 	@$(BIN)/python -m deploy.check.figures
 
 .PHONY: lint

@@ -18,6 +18,7 @@ from shared import log
 from shared.config import Settings
 from shared.heartbeat import Heartbeat
 from shared.redis import connect
+from shared.watchdog import Watchdog
 
 Half: TypeAlias = Literal["webhook", "api"]
 
@@ -73,6 +74,7 @@ class Ingress:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then leave in order: no new work, the work under way, the stores."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Watchdog().run(stop))
             background = tasks.create_task(self._door.run()) if self._door else None
             if self._only == "webhook":
                 tasks.create_task(self._tell(stop))

@@ -132,6 +132,9 @@ privacy_requests = Counter(
 )
 dead_letters = Counter("pagewire_dead_letters", "Letters kept for a person, by reason", ["reason"])
 task_restarts = Counter("pagewire_task_restarts", "Supervised tasks started again", ["task"])
+loop_standstills = Counter(
+    "pagewire_loop_standstills", "Times an event loop took no turn for a quarter of a second"
+)
 
 job_seconds = Histogram(
     "pagewire_job_seconds", "Jobs by name and how they ended", ["name", "ending"], buckets=_LATENCY

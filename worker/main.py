@@ -48,6 +48,7 @@ from shared.store.database import Database, is_transient
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
 from shared.tasks import each, end
+from shared.watchdog import Watchdog
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.erase import Erasures
@@ -256,7 +257,7 @@ def tasks(
     parts: Parts, only: Only, stop: asyncio.Event
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return what a worker process keeps going, by name."""
-    running: dict[str, Callable[[], Awaitable[None]]] = {}
+    running: dict[str, Callable[[], Awaitable[None]]] = {"watchdog": lambda: Watchdog().run(stop)}
     if only != "jobs":
         for name, ingest in parts.ingests.items():
             running[f"ingest-{name}"] = partial(ingest.run, stop)

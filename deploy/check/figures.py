@@ -1,20 +1,23 @@
 """Writes measured figures into the README and the guides: `make figures`, after `make bench`.
 
-They come from deploy/guides/figures.json, a copy of what the benchmark left. A page has a pair of
+They come from deploy/guides/figures.json, a copy of what the benchmark left. A page has pairs of
 comments, `<!-- figures: NAME -->` and `<!-- end of figures -->`, and nothing between them is
 written by hand.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, TypeAlias
 
+from deploy.check import targets
+from deploy.check.measured import OURS, Figures, Kept, number, table
 from deploy.check.tools import REPOSITORY
 
 KEPT = REPOSITORY / "deploy/guides/figures.json"
+LEFT = [REPOSITORY / "build/bench" / name for name in ("bench.json", "growth.json")]
+"""What `make bench` and `make bench-growth` leave; the first says what it ran on."""
+
 PAGES = ("README.md", "deploy/guides/scaling.md")
 
 DAY = 86_400
@@ -27,6 +30,9 @@ MEMORY = 16_000_000_000
 PEAK = 4
 """The busiest second of a day, in averages: an assumption, said where it is used."""
 
+SIZES = (500_000, 1_000_000, 5_000_000)
+"""The messages in the tables that grow."""
+
 SYSTEMS = {
     "pagewire": "Pagewire",
     "bullmq": "Fastify + BullMQ, a job an event",
@@ -34,28 +40,7 @@ SYSTEMS = {
     "arq-per-event": "aiohttp + arq, a job an event",
     "original": "the replaced system: everything within the request",
 }
-OURS = "pagewire"
 _MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
-
-Measured: TypeAlias = Mapping[tuple[str, str], Mapping[str, float]]
-
-
-class Figures:
-    """The medians of a run, by load and system, and what it ran on."""
-
-    def __init__(self, kept: Mapping[str, Any]) -> None:
-        self.machine: Mapping[str, str] = kept["machine"]
-        self._found: Measured = {
-            (one["load"], one["system"]): {
-                name: median(each[name] for each in one["rounds"] if name in each)
-                for name in one["rounds"][0]
-            }
-            for one in kept["figures"]
-        }
-
-    def of(self, load: str, name: str, system: str = OURS) -> float | None:
-        """Return a figure, None where it was not measured."""
-        return self._found.get((load, system), {}).get(name)
 
 
 def where(figures: Figures) -> str:
@@ -78,12 +63,12 @@ def peers(figures: Figures) -> str:
         [
             words,
             *(_pair(figures, load, "visible", system) for load in measured),
-            _number(figures.of("stored, 1 event a POST", "events_per_s", system)),
+            number(figures.of("stored, 1 event a POST", "events_per_s", system)),
         ]
         for system, words in SYSTEMS.items()
         if any(figures.of(load, "visible_p99_ms", system) is not None for load in measured)
     ]
-    return _table(head, rows) + "\n" + where(figures)
+    return table(head, rows) + "\n" + where(figures)
 
 
 def capacity(figures: Figures) -> str:
@@ -92,34 +77,34 @@ def capacity(figures: Figures) -> str:
     rows = [
         [
             "webhooks acknowledged a second, one ingress",
-            _number(figures.of("ack, 64 connections", "posts_per_s")),
+            number(figures.of("ack, 64 connections", "posts_per_s")),
         ],
         ["acknowledged at 600 a second, ms p50 / p99", _pair(figures, "600 events/s", "ack")],
         ["visible at 1,000 a second, ms p50 / p99", _pair(figures, "1000 events/s", "visible")],
         [
             "events stored a second while they come, one a POST",
-            _number(figures.of(alone, "events_per_s")),
+            number(figures.of(alone, "events_per_s")),
         ],
-        ["the same, ten a POST", _number(figures.of(batched, "events_per_s"))],
+        ["the same, ten a POST", number(figures.of(batched, "events_per_s"))],
         *(
             [
                 f"events a second out of a backlog, {n} ingest worker{'s' if n > 1 else ''}",
-                _number(figures.of(f"backlog, {n} worker(s)", "events_per_s")),
+                number(figures.of(f"backlog, {n} worker(s)", "events_per_s")),
             ]
             for n in (1, 2)
         ),
         [
             "bytes an event takes in Postgres, indexes and raw copy included",
-            _number(figures.of("backlog, 1 worker(s)", "stored_bytes")),
+            number(figures.of("backlog, 1 worker(s)", "stored_bytes")),
         ],
         [
             "of these, indexes of `messages`",
-            _number(figures.of("backlog, 1 worker(s)", "index_bytes")),
+            number(figures.of("backlog, 1 worker(s)", "index_bytes")),
         ],
-        ["bytes of WAL an event", _number(figures.of("50 % duplicates", "new_wal_bytes"))],
-        ["CPU, idle, % of one core", _number(figures.of("idle", "cpu_percent"))],
+        ["bytes of WAL an event", number(figures.of("50 % duplicates", "new_wal_bytes"))],
+        ["CPU, idle, % of one core", number(figures.of("idle", "cpu_percent"))],
     ]
-    return _table(["on one machine of two cores", "measured"], rows) + "\n" + where(figures)
+    return table(["on one machine of two cores", "measured"], rows) + "\n" + where(figures)
 
 
 def arithmetic(figures: Figures) -> str:
@@ -137,12 +122,12 @@ def arithmetic(figures: Figures) -> str:
         [f"at a peak of {PEAK} averages", f"{PEAK} x {average:,.0f}", f"{peak:,.0f} a second"],
         [
             "ingresses for the peak",
-            f"{peak:,.0f} / {_number(door)}, and one to lose",
+            f"{peak:,.0f} / {number(door)}, and one to lose",
             f"{_whole(peak, door) + 1}",
         ],
         [
             "ingest workers for the peak",
-            f"{peak:,.0f} / {_number(worker)}, and one to lose",
+            f"{peak:,.0f} / {number(worker)}, and one to lose",
             f"{_whole(peak, worker) + 1}",
         ],
         [
@@ -152,27 +137,47 @@ def arithmetic(figures: Figures) -> str:
         ],
         [
             "WAL Postgres writes",
-            f"{_number(wal)} bytes x {A_DAY:,}",
+            f"{number(wal)} bytes x {A_DAY:,}",
             f"{wal * A_DAY / 1e9:,.0f} GB a day, {wal * average / 1e6:,.1f} MB a second",
         ],
         [
             "what Postgres grows by, raw copies included",
-            f"{_number(stored)} bytes x {A_DAY:,}",
+            f"{number(stored)} bytes x {A_DAY:,}",
             f"{stored * A_DAY / 1e9:,.0f} GB a day" if stored else "not measured",
         ],
         [
             f"messages whose indexes fit into {MEMORY / 1e9:.0f} GB of memory",
-            f"{MEMORY:,} / {_number(index)} bytes",
+            f"{MEMORY:,} / {number(index)} bytes",
             f"{MEMORY / index / 1e6:,.0f} million" if index else "not measured",
         ],
     ]
-    return _table(["a hundred million messages a day", "reckoned", "that is"], rows)
+    return table(["a hundred million messages a day", "reckoned", "that is"], rows)
+
+
+def growth(figures: Figures) -> str:
+    """Return what tables that grow do to writes and reads."""
+    names = {
+        "events_per_s": "events stored a second",
+        "visible_p99_ms": "visible p99, ms",
+        "list_p99_ms": "a Page's list p99, ms",
+        "thread_p99_ms": "a thread p99, ms",
+        "worker_mb": "worker, MB",
+        "table_bytes": "table, bytes a message",
+        "index_bytes": "its indexes, bytes a message",
+    }
+    rows = [
+        [words, *(number(figures.of(f"growth, {size:,} messages", name)) for size in SIZES)]
+        for name, words in names.items()
+    ]
+    return table(["messages stored", *(f"{size:,}" for size in SIZES)], rows)
 
 
 WRITTEN: Mapping[str, Callable[[Figures], str]] = {
     "peers": peers,
     "capacity": capacity,
     "arithmetic": arithmetic,
+    "growth": growth,
+    "targets": targets.written,
 }
 
 
@@ -187,22 +192,19 @@ def _whole(need: float, one: float) -> int:
 
 def _pair(figures: Figures, load: str, what: str, system: str = OURS) -> str:
     found = [figures.of(load, f"{what}_{part}_ms", system) for part in ("p50", "p99")]
-    return "not measured" if None in found else " / ".join(map(_number, found))
+    return "not measured" if None in found else " / ".join(map(number, found))
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _merged(left: Sequence[Path]) -> Kept:
+    """Return what several runs left as one; one that never ran is left out."""
+    runs: list[Kept] = [json.loads(path.read_text()) for path in left if path.exists()]
+    return {**runs[0], "figures": [figures for run in runs for figures in run["figures"]]}
 
 
 def main() -> None:
-    """Write every page anew."""
+    """Keep what was measured, and write every page anew."""
+    if LEFT[0].exists():
+        KEPT.write_text(json.dumps(_merged(LEFT), indent=1) + "\n")
     figures = Figures(json.loads(KEPT.read_text()))
     for name in PAGES:
         page: Path = REPOSITORY / name

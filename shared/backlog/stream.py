@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from shared.backlog import durability, envelope
@@ -124,11 +126,36 @@ class Stream:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._kept: list[AbstractConnection] = []
 
     async def append(self, packed: bytes) -> EntryId:
-        """Add an entry; when this returns, Redis has it as safely as it is configured to."""
+        """Add an entry; when this returns, Redis has it as safely as it is configured to.
+
+        It is sent again when a connection kept since the last one turns out to be lost: Redis may
+        have it twice then, to no effect.
+        """
         with _answering():
-            return entry_id(await self._redis.xadd(KEY, {_FIELD: packed}))
+            while True:
+                kept = bool(self._kept)
+                try:
+                    return await self._append(packed)
+                except RedisConnectionError:
+                    if not kept:
+                        raise
+
+    async def _append(self, packed: bytes) -> EntryId:
+        # On a connection kept for it: client and pool take longer over a command than Redis does.
+        pool = self._redis.connection_pool
+        connection = self._kept.pop() if self._kept else await pool.get_connection()
+        try:
+            await connection.send_command("XADD", KEY, "*", _FIELD, packed)
+            position = entry_id(await connection.read_response())
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            await pool.release(connection)
+            raise
+        self._kept.append(connection)
+        return position
 
     async def holds(self, position: EntryId) -> bool:
         """Tell whether the entry is (still) in the stream."""

@@ -7,6 +7,7 @@ once more.
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -66,10 +67,9 @@ class _Writing:
         self._connection = connection
         self._batch = batch
         self._may_repeat = may_repeat
-        self._since = datetime.fromtimestamp(0, UTC)
-        if batch.raws:
-            oldest = min(row.received_ms for row in batch.raws.values())
-            self._since = datetime.fromtimestamp(oldest / 1000, UTC) - _REDELIVERY
+        received = [row.received_ms for row in batch.raws.values()] or [0]
+        self._since = datetime.fromtimestamp(min(received) / 1000, UTC) - _REDELIVERY
+        self._until = datetime.fromtimestamp(max(received) / 1000, UTC) + _REDELIVERY
 
     async def run(self) -> Applied:
         batch, items = self._batch, len(self._batch.raws)
@@ -98,6 +98,7 @@ class _Writing:
             [person for _, person in asked],
             [UUID(bytes=identity) for identity in batch.raws],
             self._since,
+            self._until,
             [page_id for page_id, _ in batch.messages],
             [mid for _, mid in batch.messages],
             [conversation_id(*key) for key in conversations],
@@ -158,8 +159,9 @@ class _Writing:
         changes, spans = plan.changes(), self._batch.spans
         if not (plan.messages or plan.conversations or plan.raws or changes or spans):
             return
-        raws = _columns(plan.raws, 8)[:7]
-        raws[1] = [UUID(bytes=row.identity) for row in plan.raws]
+        kept = sorted(plan.raws, key=attrgetter("identity"))
+        raws = _columns(kept, 8)[:7]
+        raws[1] = [UUID(bytes=row.identity) for row in kept]
         [done] = await self._connection.fetch(
             _SQL["write"],
             *_columns(plan.messages, len(_MESSAGE)),

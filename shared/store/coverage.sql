@@ -64,7 +64,7 @@ select page_id, platform, participant_id, thread_id
 from conversations
 where page_id = any($1::text[]) and not history_complete and thread_id is not null
     and participant_id <> all($2::text[])
-order by last_sent_ms desc nulls last
+order by last_hour desc, coalesce(last_sent_ms, 0) desc
 limit $3;
 
 -- name: has_open_history

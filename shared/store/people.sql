@@ -7,7 +7,7 @@ from conversations
 where page_id = any($1::text[]) and platform = 'messenger' and thread_id is not null
     and (labels_as_of is null or labels_as_of < updated_time)
     and participant_id <> all($2::text[])
-order by last_sent_ms desc nulls last
+order by last_hour desc, coalesce(last_sent_ms, 0) desc
 limit $3;
 
 -- name: names_due
@@ -17,7 +17,7 @@ from conversations
 where page_id = any($1::text[]) and participant_name is null and thread_id is not null
     and coalesce(profile_as_of, '-infinity') < clock_timestamp() - interval '7 days'
     and participant_id <> all($2::text[])
-order by last_sent_ms desc nulls last
+order by last_hour desc, coalesce(last_sent_ms, 0) desc
 limit $3;
 
 -- name: labels_asked

@@ -13,7 +13,8 @@ with kept as materialized (
     from unnest($3::uuid[]) as new (identity)
     cross join lateral (
         select from raw_events r
-        where r.identity = new.identity and r.received_at > $4::timestamptz
+        where r.identity = new.identity
+            and r.received_at > $4::timestamptz and r.received_at < $5::timestamptz
         limit 1
     ) r
 ), news as materialized (
@@ -30,7 +31,7 @@ select
             m.attachments_digest, m.attachments_key, m.attachments_as_of_ms, m.attachments_rank,
             m.num_edit, m.edited_ms, m.deleted_ms, m.unreadable_ms, m.read_ms
         )
-        from unnest($5::text[], $6::text[]) as new (page_id, mid)
+        from unnest($6::text[], $7::text[]) as new (page_id, mid)
         cross join lateral (
             select * from messages m
             where m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
@@ -44,7 +45,7 @@ select
             c.name_as_of_ms, c.updated_ms, c.updated_as_of_ms, c.last_sent_ms, c.last_mid,
             c.last_in_ms, c.last_out_ms, c.read_event_ms, c.delivered_watermark_ms
         )
-        from unnest($7::uuid[]) as new (id)
+        from unnest($8::uuid[]) as new (id)
         cross join lateral (select * from conversations c where c.id = new.id offset 0) c
         where (select news.any from news)
     ) as conversations;
@@ -53,7 +54,8 @@ select
 -- Joins messages by MessageRow.join and conversations by ConversationRow.join into what is stored;
 -- keeps the raw items, tells of the changes, and notes which envelopes are applied so. Returns the
 -- messages that were there before, as they are now, and which conversations were not: `xmax = 0`
--- tells a new row. As statements of their own these were half of what a small batch cost.
+-- tells a new row. As statements of their own these were half of what a small batch cost. The rows
+-- come in the order of their keys: sorting them here would copy each once more.
 with written as (
     insert into messages as old (
         page_id, mid, platform, source, source_rank, participant_id, direction,
@@ -78,42 +80,38 @@ with written as (
         text_as_of_ms, text_num_edit, text_rank, attachments, attachments_digest, attachments_key,
         attachments_as_of_ms, attachments_rank, num_edit, edited_ms, deleted_ms, unreadable_ms, read_ms
     )
-    order by page_id collate "C", mid collate "C"
     on conflict (page_id, mid) do update set
-        (source, source_rank, participant_id, direction, kind, reply_to_mid, app_id) = (
-            select
-                case when excluded.source_rank > old.source_rank then excluded.source
-                    when excluded.source_rank < old.source_rank then old.source
-                    else least(old.source, excluded.source) end,
-                greatest(old.source_rank, excluded.source_rank),
-                case when excluded.source_rank > old.source_rank then excluded.participant_id
-                    when excluded.source_rank < old.source_rank then old.participant_id
-                    else least(old.participant_id, excluded.participant_id) end,
-                case when excluded.source_rank > old.source_rank then excluded.direction
-                    when excluded.source_rank < old.source_rank then old.direction
-                    else least(old.direction, excluded.direction) end,
-                case when excluded.source_rank > old.source_rank then excluded.kind
-                    when excluded.source_rank < old.source_rank then old.kind
-                    else least(old.kind, excluded.kind) end,
-                case when excluded.source_rank > old.source_rank then excluded.reply_to_mid
-                    when excluded.source_rank < old.source_rank then old.reply_to_mid
-                    else least(old.reply_to_mid, excluded.reply_to_mid) end,
-                case when excluded.source_rank > old.source_rank then excluded.app_id
-                    when excluded.source_rank < old.source_rank then old.app_id
-                    else least(old.app_id, excluded.app_id) end
+        (source, source_rank, participant_id, direction, kind, reply_to_mid, app_id) = row(
+            case when excluded.source_rank > old.source_rank then excluded.source
+                when excluded.source_rank < old.source_rank then old.source
+                else least(old.source, excluded.source) end,
+            greatest(old.source_rank, excluded.source_rank),
+            case when excluded.source_rank > old.source_rank then excluded.participant_id
+                when excluded.source_rank < old.source_rank then old.participant_id
+                else least(old.participant_id, excluded.participant_id) end,
+            case when excluded.source_rank > old.source_rank then excluded.direction
+                when excluded.source_rank < old.source_rank then old.direction
+                else least(old.direction, excluded.direction) end,
+            case when excluded.source_rank > old.source_rank then excluded.kind
+                when excluded.source_rank < old.source_rank then old.kind
+                else least(old.kind, excluded.kind) end,
+            case when excluded.source_rank > old.source_rank then excluded.reply_to_mid
+                when excluded.source_rank < old.source_rank then old.reply_to_mid
+                else least(old.reply_to_mid, excluded.reply_to_mid) end,
+            case when excluded.source_rank > old.source_rank then excluded.app_id
+                when excluded.source_rank < old.source_rank then old.app_id
+                else least(old.app_id, excluded.app_id) end
         ),
         extra = case
             when coalesce(old.deleted_ms, excluded.deleted_ms) is not null then null
             when excluded.source_rank > old.source_rank then excluded.extra
             when excluded.source_rank < old.source_rank then old.extra
             else least(old.extra::text collate "C", excluded.extra::text collate "C")::json end,
-        (sent_ms, sent_exact) = (
-            select s.sent_ms, s.sent_exact
-            from (values (old.sent_ms, old.sent_exact), (excluded.sent_ms, excluded.sent_exact))
-                as s (sent_ms, sent_exact)
-            order by s.sent_exact desc nulls last, s.sent_ms nulls last
-            limit 1
-        ),
+        sent_ms = case
+            when excluded.sent_exact > old.sent_exact then excluded.sent_ms
+            when excluded.sent_exact < old.sent_exact then old.sent_ms
+            else least(old.sent_ms, excluded.sent_ms) end,
+        sent_exact = greatest(old.sent_exact, excluded.sent_exact),
         (text, text_as_of_ms, text_num_edit, text_rank) = (
             select t.text, t.as_of_ms, t.num_edit, t.rank
             from (values
@@ -150,8 +148,10 @@ with written as (
         unreadable_ms = least(old.unreadable_ms, excluded.unreadable_ms),
         read_ms = least(old.read_ms, excluded.read_ms)
     returning
-        page_id, mid, participant_id, direction, kind, reply_to_mid, sent_ms, text, attachments_key,
-        num_edit, deleted_ms, unreadable_ms, read_ms, xmax = 0 as inserted
+        case when xmax <> 0 then row(
+            page_id, mid, participant_id, direction, kind, reply_to_mid, sent_ms, text,
+            attachments_key, num_edit, deleted_ms, unreadable_ms, read_ms
+        ) end as became
 ), told as (
     insert into conversations as old (
         page_id, participant_id, id, platform, thread_id, participant_name, name_as_of_ms,
@@ -171,42 +171,32 @@ with written as (
         updated_as_of_ms, last_sent_ms, last_mid, last_in_ms, last_out_ms, read_event_ms,
         delivered_watermark_ms, id
     )
-    order by new.page_id collate "C", new.participant_id collate "C"
     on conflict (page_id, participant_id) do update set
         thread_id = least(old.thread_id, excluded.thread_id),
-        (participant_name, name_as_of_ms) = (
-            select n.name, n.as_of_ms
-            from (values
-                (old.participant_name, old.name_as_of_ms),
-                (excluded.participant_name, excluded.name_as_of_ms)
-            ) as n (name, as_of_ms)
-            order by n.as_of_ms desc nulls last, n.name collate "C" desc
-            limit 1
-        ),
-        (updated_ms, updated_as_of_ms) = (
-            select u.updated_ms, u.as_of_ms
-            from (values
-                (old.updated_ms, old.updated_as_of_ms),
-                (excluded.updated_ms, excluded.updated_as_of_ms)
-            ) as u (updated_ms, as_of_ms)
-            order by u.updated_ms desc nulls last, u.as_of_ms desc
-            limit 1
-        ),
-        (last_sent_ms, last_mid) = (
-            select l.sent_ms, l.mid
-            from (values
-                (old.last_sent_ms, old.last_mid), (excluded.last_sent_ms, excluded.last_mid)
-            ) as l (sent_ms, mid)
-            order by l.sent_ms desc nulls last, l.mid desc
-            limit 1
-        ),
+        participant_name = case
+            when (excluded.name_as_of_ms, excluded.participant_name)
+                > (old.name_as_of_ms, old.participant_name collate "C")
+                or old.name_as_of_ms is null
+            then excluded.participant_name else old.participant_name end,
+        name_as_of_ms = greatest(old.name_as_of_ms, excluded.name_as_of_ms),
+        updated_ms = greatest(old.updated_ms, excluded.updated_ms),
+        updated_as_of_ms = case
+            when (excluded.updated_ms, excluded.updated_as_of_ms)
+                > (old.updated_ms, old.updated_as_of_ms)
+                or old.updated_ms is null
+            then excluded.updated_as_of_ms else old.updated_as_of_ms end,
+        last_sent_ms = greatest(old.last_sent_ms, excluded.last_sent_ms),
+        last_mid = case
+            when (excluded.last_sent_ms, excluded.last_mid) > (old.last_sent_ms, old.last_mid)
+                or old.last_sent_ms is null
+            then excluded.last_mid else old.last_mid end,
         last_in_ms = greatest(old.last_in_ms, excluded.last_in_ms),
         last_out_ms = greatest(old.last_out_ms, excluded.last_out_ms),
         read_event_ms = greatest(old.read_event_ms, excluded.read_event_ms),
         delivered_watermark_ms = greatest(
             old.delivered_watermark_ms, excluded.delivered_watermark_ms
         )
-    returning page_id, participant_id, xmax = 0 as inserted
+    returning case when xmax = 0 then row(page_id, participant_id) end as is_new
 ), kept as (
     insert into raw_events (received_at, identity, object, page_id, participant_id, mid, bytes)
     select
@@ -215,14 +205,12 @@ with written as (
     from unnest(
         $43::bigint[], $44::uuid[], $45::text[], $46::text[], $47::text[], $48::text[], $49::bytea[]
     ) as new (received_ms, identity, object, page_id, participant_id, mid, bytes)
-    order by new.identity
     on conflict do nothing
 ), announced as (
     insert into changes (page_id, participant_id, conversation_id, kinds)
     select new.page_id, new.participant_id, new.id, string_to_array(new.kinds, ',')
     from unnest($50::text[], $51::text[], $52::uuid[], $53::text[])
         as new (page_id, participant_id, id, kinds)
-    order by new.page_id collate "C", new.participant_id collate "C"
 ), applied as (
     insert into applied_spans (ingress, boot, span)
     select new.ingress, new.boot, int8range(new.first, new.past)
@@ -230,14 +218,8 @@ with written as (
         as new (ingress, boot, first, past)
 )
 select
-    array(
-        select row(
-            page_id, mid, participant_id, direction, kind, reply_to_mid, sent_ms, text,
-            attachments_key, num_edit, deleted_ms, unreadable_ms, read_ms
-        )
-        from written where not inserted
-    ) as messages,
-    array(select row(page_id, participant_id) from told where inserted) as conversations;
+    array(select became from written where became is distinct from null) as messages,
+    array(select is_new from told where is_new is distinct from null) as conversations;
 
 -- name: upsert_reactions
 -- Joins reactions by ReactionRow.join; returns those that were written.

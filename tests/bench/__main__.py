@@ -1,30 +1,25 @@
 """`python -m tests.bench [--short] [--rounds N] [--only TEXT]`: Pagewire beside peers and limits.
 
 Everything runs one after the other on the same PostgreSQL and the same Valkey, both waiting for
-the disk, in an order that changes from round to round. Prints a Markdown table of medians and
-the ratios; keeps both, and the figures of every round, in `build/bench/`. Three rounds of
-everything also write the ratios into the README.
+the disk, in an order that changes from round to round. Prints what was reached of what is wanted;
+keeps that, the medians and the figures of every round in `build/bench/`, from where
+`make figures` takes them into the guides and the README.
 """
 
 import argparse
 import asyncio
-import json
 import random
 import sys
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
+import time
 
-import asyncpg
-
-from deploy.local import servers as local
+from shared import log
 from tests.bench import report
 from tests.bench.figures import Figures
-from tests.bench.loads import SHORT, WHOLE, cases
-from tests.bench.systems import Servers, available
-from tests.stack import ROOT
+from tests.bench.loads import cases
+from tests.bench.loads.size import SHORT, WHOLE
+from tests.bench.servers import Servers, opened
+from tests.bench.systems import available
 
-KEPT = ROOT / "build" / "bench"
 LONGEST = 180
 """Seconds after which a case is given up, and the run with it: something hangs."""
 
@@ -34,12 +29,16 @@ async def measure(servers: Servers, arguments: argparse.Namespace) -> report.Rou
     found: report.Rounds = {}
     size = SHORT if arguments.short else WHOLE
     made = cases(servers, available(), size)
-    made = [one for one in made if arguments.only in f"{one.load} {one.system.name}"]
+    made = [one for one in made if arguments.only in f"{one.load}, {one.system.name}"]
     for number in range(arguments.rounds):
         for one in random.Random(number).sample(made, len(made)):
+            began = time.monotonic()
             async with asyncio.timeout(LONGEST):
                 figures: Figures = await one.run()
-            print(f"{number + 1}: {one.load}, {one.system.name}: {figures}", file=sys.stderr)
+            took = f"{time.monotonic() - began:.0f} s"
+            print(
+                f"{number + 1}: {one.load}, {one.system.name}: {took}, {figures}", file=sys.stderr
+            )
             found.setdefault((one.load, one.system.name), []).append(figures)
     return {(one.load, one.system.name): found[one.load, one.system.name] for one in made}
 
@@ -51,34 +50,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="the loads and systems that contain this text")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.short else 3)
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
-        folder.chmod(0o755)  # lest the data live elsewhere, and stay
-        with local.postgres(folder) as postgres:
-            asyncio.run(track_commits(postgres))
-        KEPT.mkdir(parents=True, exist_ok=True)
-        servers = Servers(
-            opened.enter_context(local.postgres(folder)),
-            opened.enter_context(local.redis(folder)),
-            KEPT,
-        )
+    log.configure("error")
+    began = time.monotonic()
+    with opened() as servers:
         machine = asyncio.run(report.machine(servers))
         rounds = asyncio.run(measure(servers, arguments))
-    text = report.markdown(machine, rounds)
-    (KEPT / "bench.md").write_text(text)
-    kept = [{"load": load, "system": name, "rounds": each} for (load, name), each in rounds.items()]
-    (KEPT / "bench.json").write_text(json.dumps({"machine": machine, "figures": kept}, indent=1))
-    if arguments.rounds >= 3 and not arguments.only:
-        readme = ROOT / "README.md"
-        readme.write_text(report.into(readme.read_text(), machine, rounds))
-    print(text)
-
-
-async def track_commits(postgres: str) -> None:
-    """Let PostgreSQL keep when each transaction was committed: the same clock for everybody."""
-    connection = await asyncpg.connect(postgres)
-    await connection.execute("alter system set track_commit_timestamp = on")
-    await connection.close()
+    machine["it took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"
+    print(report.kept("bench", machine, rounds))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """From what was sent and what was committed to figures; pure."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from tests.bench.sender import Answer
 from tests.bench.traffic import Event
@@ -37,6 +36,11 @@ def visible(
     }
 
 
+def acked(answers: Sequence[Answer]) -> int:
+    """Return how many events were acknowledged."""
+    return sum(len(answer.mids) for answer in answers if answer.status == 200)
+
+
 def stored_per_s(answers: Sequence[Answer], committed: Mapping[str, float]) -> float:
     """Return events a second from the first post to the last commit."""
     mids = [mid for answer in answers for mid in answer.mids if mid in committed]
@@ -46,10 +50,6 @@ def stored_per_s(answers: Sequence[Answer], committed: Mapping[str, float]) -> f
 def percentile(values: Sequence[float], percent: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else 0.0
-
-
-def medians(rounds: Sequence[Figures]) -> Figures:
-    return {name: median(one[name] for one in rounds if name in one) for name in rounds[0]}
 
 
 def _out_of_order(

@@ -36,22 +36,28 @@ class Snapshot(Struct, frozen=True):
         return xid < self.end and xid not in self.in_progress
 
 
+class Follower(Struct, frozen=True):
+    """The pid of the PostgreSQL process that is asked, and what it answered, once it is over."""
+
+    backend: int
+    snapshots: list[Snapshot]
+
+
 @contextlib.asynccontextmanager
-async def following(database: str) -> AsyncIterator[list[Snapshot]]:
-    """Follow within the block; the list is filled at its end."""
-    snapshots: list[Snapshot] = []
+async def following(database: str) -> AsyncIterator[Follower]:
+    """Follow within the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.follower", database),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    await process.stdout.readline()
+    follower = Follower(int(await process.stdout.readline()), [])
     try:
-        yield snapshots
+        yield follower
     finally:
         told, _ = await process.communicate(b"")  # the end of its input is the end of its work
-        snapshots += map(_snapshot, told.decode().splitlines())
+        follower.snapshots.extend(map(_snapshot, told.decode().splitlines()))
 
 
 def visible(rows: Iterable[Row], snapshots: list[Snapshot]) -> dict[str, float]:
@@ -80,7 +86,7 @@ async def _follow(database: str) -> None:
     connection = await asyncpg.connect(database)
     ask = await connection.prepare("select pg_current_snapshot()::text")
     ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    print("ready", flush=True)
+    print(connection.get_server_pid(), flush=True)
     last, seen = "", []
     while not ended.done():
         if (snapshot := await ask.fetchval()) != last:

@@ -2,33 +2,31 @@
 
 Seeds the messages by COPY, 0.5, 1 and 5 millions of them, and measures at each size on the same
 tables: events stored a second, post to visible row, a Page's list, one conversation's messages,
-the worker's memory, and the bytes of a message. Prints a table.
+the worker's memory, and the bytes of a message. Keeps the figures beside those of the benchmark.
 """
 
 import asyncio
 import base64
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from deploy.local import servers as local
 from shared.ids import conversation_id
 from shared.store import reading
 from shared.store.database import Database
 from shared.store.reading import Wanted
-from tests.bench import figures
-from tests.bench.__main__ import KEPT, track_commits
+from tests.bench import figures, report
 from tests.bench.figures import Figures
 from tests.bench.follower import Row, following, visible
+from tests.bench.loads.rows import ROWS
+from tests.bench.processes import resident_mb
 from tests.bench.sender import send
-from tests.bench.systems import OURS, Running, Servers
+from tests.bench.servers import Servers, opened
+from tests.bench.systems import OURS, Running
 from tests.bench.traffic import PAGES, WORDS, events, posts
 
 EACH = 50
@@ -43,43 +41,33 @@ CONVERSATION = ["page_id", "participant_id", "id", "platform", "last_sent_ms", "
 STORED, STEADY, ASKED = 20_000, 200, 400
 
 _STORED = "select count(*) from messages where page_id = any($1) and mid = $2"
-_ROWS = (
-    "select mid, xmin::text::bigint, extract(epoch from pg_xact_commit_timestamp(xmin))::float8"
-    " from messages where page_id = any($1) and mid = any($2)"
-)
+_ROWS = f"{ROWS} where page_id = any($1) and mid = any($2)"
 
 
 def main() -> None:
     sizes = [int(1e6 * float(text)) for text in sys.argv[1:] or ("0.5", "1", "5")]
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-growth-")))
-        folder.chmod(0o755)
-        with local.postgres(folder) as postgres:
-            asyncio.run(track_commits(postgres))
-        KEPT.mkdir(parents=True, exist_ok=True)
-        servers = Servers(
-            opened.enter_context(local.postgres(folder)),
-            opened.enter_context(local.redis(folder)),
-            KEPT,
-        )
+    began = time.monotonic()
+    with opened() as servers:
+        machine = asyncio.run(report.machine(servers))
         found = asyncio.run(_grow(servers, sizes))
-    names = list(found[0])
-    print("| messages | " + " | ".join(names) + " |")
-    print("|---" * (len(names) + 1) + "|")
-    for size, measured in zip(sizes, found, strict=True):
-        print(f"| {size:,} | " + " | ".join(f"{measured[name]:,.1f}" for name in names) + " |")
+    machine["it took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"
+    rounds = {(f"growth, {size:,} messages", OURS.name): [each] for size, each in found.items()}
+    print(report.kept("growth", machine, rounds))
 
 
-async def _grow(servers: Servers, sizes: list[int]) -> list[Figures]:
-    found, seeded = [], 0
+async def _grow(servers: Servers, sizes: list[int]) -> dict[int, Figures]:
+    found: dict[int, Figures] = {}
+    seeded = 0
     async with OURS.running(servers) as it:
         it.start_workers()
         await _store(it, 200, 1)
         for number, size in enumerate(sizes):
+            began = time.monotonic()
             await _seed(it.database, seeded, size)
             seeded = size
-            found.append(await _measure(it, number, size))
-            print(f"{size:,}: {found[-1]}", file=sys.stderr)
+            print(f"{size:,} messages seeded in {time.monotonic() - began:.0f} s", file=sys.stderr)
+            found[size] = await _measure(it, number, size)
+            print(f"{size:,}: {found[size]}", file=sys.stderr)
     return found
 
 
@@ -127,17 +115,17 @@ async def _measure(it: Running, number: int, size: int) -> Figures:
     answers = await _store(it, STORED, 2 * number + 3, each=10)
     mids = [mid for answer in answers for mid in answer.mids]
     rows = await _rows(it.database, mids)
-    async with following(it.database) as snapshots:
+    async with following(it.database) as follower:
         steady = await send(it.port, posts(happened), STEADY)
         seen = await _rows(it.database, [event.mid for event in happened])
     reads = await _reads(it.database, size)
     return {
-        "stored a second": figures.stored_per_s(answers, {row.mid: row.committed for row in rows}),
-        "visible p99, ms": figures.visible(steady, visible(seen, snapshots), happened)[
+        "events_per_s": figures.stored_per_s(answers, {row.mid: row.committed for row in rows}),
+        "visible_p99_ms": figures.visible(steady, visible(seen, follower.snapshots), happened)[
             "visible_p99_ms"
         ],
         **reads,
-        "worker, MB": _resident_mb(it.workers[0].pid),
+        "worker_mb": resident_mb(it.workers[0].pid),
         **await _bytes(it.database),
     }
 
@@ -169,7 +157,7 @@ async def _reads(database: str, size: int) -> Figures:
     owners = [_owner(dice.randrange(size)) for _ in range(ASKED)]
     try:
         return {
-            "list p99, ms": await _p99(
+            "list_p99_ms": await _p99(
                 [
                     lambda page=page: reading.conversations(
                         store, [page], Wanted(), after=None, limit=25
@@ -177,7 +165,7 @@ async def _reads(database: str, size: int) -> Figures:
                     for page, _ in owners
                 ]
             ),
-            "thread p99, ms": await _p99(
+            "thread_p99_ms": await _p99(
                 [
                     lambda owner=owner: reading.messages(
                         store, None, conversation_id(*owner), after=None, limit=25
@@ -199,11 +187,6 @@ async def _p99(asks: list[Callable[[], Awaitable[Any]]]) -> float:
     return figures.percentile(took, 99)
 
 
-def _resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
 async def _bytes(database: str) -> Figures:
     connection = await asyncpg.connect(database)
     try:
@@ -211,7 +194,7 @@ async def _bytes(database: str) -> Figures:
             "select pg_table_size('messages')::float8 / count(*),"
             " pg_indexes_size('messages')::float8 / count(*) from messages"
         )
-        return {"table bytes a message": row[0], "index bytes a message": row[1]}
+        return {"table_bytes": row[0], "index_bytes": row[1]}
     finally:
         await connection.close()
 

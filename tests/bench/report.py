@@ -1,5 +1,6 @@
-"""The table, the ratios, and what they were measured on."""
+"""The tables, and what they were measured on."""
 
+import json
 import os
 import platform
 import shutil
@@ -7,26 +8,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import asyncpg
 
+from deploy.check import targets
+from deploy.check.measured import Figures as Measured
+from deploy.check.measured import Kept, number, table
 from shared.redis import connect
-from tests.bench.figures import Figures, medians, percentile
-from tests.bench.systems import CELERY, Servers
+from tests.bench.figures import Figures, percentile
+from tests.bench.servers import KEPT, Servers
+from tests.bench.systems import CELERY
 
 Rounds = dict[tuple[str, str], list[Figures]]
 
-OURS = "pagewire"
-BEGIN, END = "<!-- make bench writes from here -->", "<!-- to here -->"
 COLUMNS = {
     "ack ms p50 / p99": ("ack_p50_ms", "ack_p99_ms"),
     "visible ms p50 / p99": ("visible_p50_ms", "visible_p99_ms"),
     "lost": ("lost",),
     "out of order": ("out_of_order",),
-    "CPU s per 1,000": ("cpu_s_per_1000",),
+    "CPU s per 1,000: its own / the stores'": ("cpu_s_per_1000", "stores_cpu_s_per_1000"),
 }
 _SHOWN = {name for names in COLUMNS.values() for name in names} | {
     "events_per_s",
@@ -66,113 +70,42 @@ async def machine(servers: Servers) -> dict[str, str]:
     }
 
 
-def markdown(measured_on: Mapping[str, str], rounds: Rounds) -> str:
-    """Return one table of medians, then the ratios."""
-    found = {key: medians(each) for key, each in rounds.items()}
-    count = max((len(each) for each in rounds.values()), default=0)
-    head = ["load", "system", "a second", *COLUMNS, "more"]
-    lines = [f"- {name}: {text}" for name, text in measured_on.items()]
-    lines += [f"- medians of {count} round(s)", "", _row(head), _row(["---"] * len(head))]
-    lines += [_row([*key, *_cells(figures)]) for key, figures in found.items()]
-    lines += ["", "| what | ratio or figure | wanted |", "|---|---|---|"]
-    lines += [_row(line) for line in _ratios(found)]
-    return "\n".join(lines) + "\n"
-
-
-def into(document: str, measured_on: Mapping[str, str], rounds: Rounds) -> str:
-    """Return a document with the ratios between its two markers."""
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    found = {key: medians(each) for key, each in rounds.items()}
-    count = max(len(each) for each in rounds.values())
-    lines = [
-        f"Medians of {count} rounds; generator, servers and Pagewire shared the processor.",
-        "",
-        *(f"- {name}: {text}" for name, text in measured_on.items()),
-        "",
-        *("| what | measured | wanted |", "|---|---|---|"),
-        *map(_row, _ratios(found)),
+def kept(name: str, machine: Mapping[str, str], rounds: Rounds) -> str:
+    """Keep the figures of a run as `NAME.json`, its tables as `NAME.md`; return the targets'."""
+    found = [
+        {"load": load, "system": system, "rounds": each} for (load, system), each in rounds.items()
     ]
-    return before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after
+    run: Kept = {"machine": machine, "figures": found}
+    (KEPT / f"{name}.json").write_text(json.dumps(run, indent=1))
+    reached = targets.measured(Measured(run))
+    (KEPT / f"{name}.md").write_text("\n".join((*_told(machine, rounds), "", reached)))
+    return reached
+
+
+def _told(machine: Mapping[str, str], rounds: Rounds) -> Iterator[str]:
+    """Yield what it was measured on, and one table of medians."""
+    for what, text in machine.items():
+        yield f"- {what}: {text}"
+    yield f"- medians of {max(map(len, rounds.values()), default=0)} round(s)"
+    yield ""
+    head = ["load", "system", "a second", *COLUMNS, "more"]
+    yield table(head, [[*key, *_cells(_medians(each))] for key, each in rounds.items()])
+
+
+def _medians(rounds: Sequence[Figures]) -> Figures:
+    return {name: median(one[name] for one in rounds if name in one) for name in rounds[0]}
 
 
 def _cells(figures: Figures) -> Iterator[str]:
-    yield _number(figures.get("events_per_s", figures.get("posts_per_s")))
+    each = [figures[name] for name in ("events_per_s", "posts_per_s") if name in figures]
+    yield number(each[0]) if each else ""
     for names in COLUMNS.values():
-        yield " / ".join(_number(figures[name]) for name in names if name in figures)
+        yield " / ".join(number(figures[name]) for name in names if name in figures)
     yield ", ".join(
-        f"{name} {_number(value)}"
+        f"{name} {number(value)}"
         for name, value in figures.items()
         if name not in _SHOWN and (value or name != "refused")
     )
-
-
-def _ratios(found: Mapping[tuple[str, str], Figures]) -> Iterator[list[str]]:
-    """Set Pagewire beside each limit and peer; what was not measured is left out."""
-
-    def figure(load: str, name: str, system: str = OURS) -> float | None:
-        return found.get((load, system), {}).get(name)
-
-    def line(
-        what: str, value: float | None, wanted: str, over: float | None = 1
-    ) -> Iterator[list[str]]:
-        if value is not None and over:
-            yield [what, f"{value / over:.3g}", wanted]
-
-    load = "ack, 64 connections"
-    yield from line(
-        "acks / bare handler",
-        figure(load, "posts_per_s"),
-        "at least 0.55",
-        figure(load, "posts_per_s", "bare handler"),
-    )
-    yield from line(
-        "acks / our handler without a store",
-        figure(load, "posts_per_s"),
-        "at least 0.9",
-        figure(load, "posts_per_s", "handler without a store"),
-    )
-    for rate in (50, 200, 600, 1000, 2500):
-        load = f"{rate} events/s"
-        p99 = "under 25" if rate == 2500 else "under 12"
-        yield from line(f"visible p50 at {rate}/s, ms", figure(load, "visible_p50_ms"), "under 4")
-        yield from line(f"visible p99 at {rate}/s, ms", figure(load, "visible_p99_ms"), p99)
-        for peer in sorted(name for at, name in found if at == load and name != OURS):
-            ours, theirs = figure(load, "visible_p99_ms"), figure(load, "visible_p99_ms", peer)
-            wanted = "under 1" if peer != "original" else ""
-            yield from line(f"visible p99 at {rate}/s / {peer}", ours, wanted, theirs)
-    yield from line("ack p99 at 600/s, ms", figure("600 events/s", "ack_p99_ms"), "under 10")
-    for load in ("one conversation, 100/s", "one conversation, 500/s"):
-        wanted = "under 10" if "100" in load else ""
-        yield from line(f"{load}: p95, ms", figure(load, "visible_p95_ms"), wanted)
-        yield from line(f"{load}: out of order", figure(load, "out_of_order"), "0")
-    one, ten = "stored, 1 event a POST", "stored, 10 events a POST"
-    yield from line(one, figure(one, "events_per_s"), "at least 8,000")
-    for peer in sorted(name for at, name in found if at == one and name != OURS):
-        ours, theirs = figure(one, "events_per_s"), figure(one, "events_per_s", peer)
-        wanted = "at least 10" if peer == "arq-per-event" else ""
-        yield from line(f"{one} / {peer}", ours, wanted, theirs)
-    yield from line(ten, figure(ten, "events_per_s"), "at least 20,000")
-    load = "backlog, 1 worker(s)"
-    alone = figure(load, "events_per_s")
-    yield from line(load, alone, "at least 20,000")
-    yield from line(f"{load} / COPY", figure(load, "of_copy"), "at least 0.25")
-    two = figure("backlog, 2 worker(s)", "events_per_s")
-    yield from line("backlog, 2 workers / 1", two, "over 1", alone)
-    load = "50 % duplicates"
-    yield from line("a duplicate's CPU / a new event's", figure(load, "of_new"), "under 0.5")
-    yield from line("a duplicate's WAL, bytes", figure(load, "duplicate_wal_bytes"), "under 10")
-    yield from line("row versions by duplicates", figure(load, "new_versions"), "0")
-    yield from line("idle, % of one core", figure("idle", "cpu_percent"), "under 2")
-    yield from line("idle, Redis commands a second", figure("idle", "redis_commands_per_s"), "")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _processor() -> str:

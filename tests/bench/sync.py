@@ -12,30 +12,23 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import asyncpg
 from msgspec import Struct
 
-from deploy.local import servers
 from deploy.simulator.config import Config, Modes
-from deploy.simulator.faults import Fault
 from deploy.simulator.simulator import Simulator
 from shared import log
-from shared.facebook.limits import Priority
-from shared.redis import connect
 from shared.store import runs
-from shared.store.migrate import migrate
 from tests.acceptance import losing
-from tests.integration.sync.desk import Desk, opened
+from tests.bench.figures import Figures
+from tests.bench.loads import syncs
+from tests.bench.servers import Servers, opened
 from tests.integration.sync.interruptions import interrupted_walk, stepping
 from tests.stack import Stack, running
 
-SLICES = "/conversations$"
-LATENCY = 0.5
 SINCE: tuple[Literal["ignore", "honour", "exclusive", "refuse"], ...] = (
     "ignore",
     "honour",
@@ -52,110 +45,48 @@ class Line(Struct, frozen=True):
     kept: bool
 
 
-class Bench:
-    """Opens desks on one PostgreSQL and one Valkey, each with tables of its own."""
-
-    def __init__(self, postgres: str, redis: str) -> None:
-        self._postgres = postgres
-        self.redis = redis
-        self._databases = 0
-
-    @asynccontextmanager
-    async def desk(self, simulated: Config, **overrides: str) -> AsyncIterator[Desk]:
-        async with opened(await self.database(), self.redis, simulated, **overrides) as desk:
-            yield desk
-
-    async def database(self) -> str:
-        """Return the address of new tables; Redis is emptied."""
-        self._databases += 1
-        name = f"bench_{self._databases}"
-        admin = await asyncpg.connect(self._postgres)
-        await admin.execute(f"create database {name}")
-        await admin.close()
-        database = self._postgres.replace("/postgres?", f"/{name}?")
-        await migrate(database)
-        redis = connect(self.redis)
-        await redis.flushall()
-        await redis.aclose()
-        return database
-
-
-async def many_pages(bench: Bench) -> AsyncIterator[Line]:
-    async with bench.desk(Config(pages=50, conversations=200, messages=5)) as desk:
-        dead, limited, broken, *well = desk.sim.truth.pages
-        desk.sim.tokens.kill(desk.sim.truth.page(dead), 463)
-        desk.sim.faults.add(Fault(kind="error", error="80006", page=limited))
-        desk.sim.faults.add(Fault(kind="error", error="104", page=broken))
-        began = time.monotonic()
-        batch = await runs.request_all(desk.database, full=True, priority=Priority.PEOPLE)
-        await desk.finish(batch, within=300)
-        took = time.monotonic() - began
-        carried = [{call.request for call in desk.sim.calls.list(page=page)} for page in well]
-        requests, rounds = len(set.union(*carried)), max(map(len, carried))
-        yield Line(
-            "50 Pages x 200 conversations: HTTP requests = rounds",
-            f"{requests} = {rounds}, {took:.1f} s",
-            requests == rounds,
-        )
-        ended = {run.page_id: run for _, run in await runs.members(desk.database, batch.id)}
-        true = {
-            message.mid: message.text
-            for page in well
-            for conversation in desk.sim.truth.page(page).conversations()
-            for message in conversation.messages
-        }
-        complete = sum(ended[page].status == "complete" for page in well)
-        reasons = [ended[page].error_code for page in (dead, limited, broken)]
-        yield Line(
-            "47 complete, their tables as the truth; 3 say why",
-            f"{complete}, {len(true)} messages; {', '.join(map(str, reasons))}",
-            complete == 47 and await desk.stored_mids() == true and all(reasons),
-        )
-
-
-async def one_page(bench: Bench) -> AsyncIterator[Line]:
-    config = Config(conversations=1000, messages=25, modes=Modes(latency=LATENCY))
-    async with bench.desk(config) as desk:
-        run = await desk.sync(desk.only_page())
-        requests = desk.sim.calls.requests()
-        yield _wall("1,000 x 25 at 500 ms a call, no budget", run, requests * LATENCY)
-        desk.sim.happen(desk.only_page(), conversations=10, webhook=False)
-        desk.sim.calls.clear()
-        run = await desk.sync(desk.only_page())
-        calls, requests = len(desk.sim.calls.list()), desk.sim.calls.requests()
-        over = 1000 * (_seconds(run) - requests * LATENCY)
-        yield Line(
-            "10 changed of 1,000: 2 calls, 50 ms over their latency",
-            f"{run.counts.updated} in {calls} calls, {over:.0f} ms over",
-            run.counts.updated == 10 and calls <= 2 and over <= 50,
-        )
-    config.modes.page_calls_per_second = 2
-    async with bench.desk(config, graph_page_calls_per_second="2") as desk:
-        run = await desk.sync(desk.only_page())
-        calls = len(desk.sim.calls.list(page=desk.only_page()))
-        yield _wall("1,000 x 25 at 2 calls a second", run, calls / 2)
-        refused = len(desk.sim.calls.list(code=613))
-        yield Line("never a 613", str(refused), refused == 0)
-
-
-def _wall(what: str, run: runs.Run, bound: float) -> Line:
-    took = _seconds(run)
-    return Line(
-        f"{what}: at most 1.15 x the bound",
-        f"{took:.2f} s / {bound:.2f} s = {took / bound:.2f}",
-        took <= 1.15 * bound,
+async def fifty_pages(servers: Servers) -> AsyncIterator[Line]:
+    found = await syncs.fifty_pages(servers)
+    yield Line(
+        "50 Pages x 200 conversations: HTTP requests = rounds",
+        f"{found['calls']} = {found['rounds']}, {found['seconds']:.1f} s",
+        found["calls"] == found["rounds"],
+    )
+    told, unlike = found["incomplete_say_why"], found["messages_unlike_the_truth"]
+    yield Line(
+        "47 complete, their tables as the truth; 3 say why",
+        f"{found['complete']}, {unlike} messages unlike it; {told}",
+        found["complete"] == 47 and told == 3 and unlike == 0,
     )
 
 
-def _seconds(run: runs.Run) -> float:
-    if run.started_at is None or run.finished_at is None:
-        raise RuntimeError(f"the run ended as {run.status}: {run.error}")
-    return (run.finished_at - run.started_at).total_seconds()
+async def one_page(servers: Servers) -> AsyncIterator[Line]:
+    found = await syncs.one_page(servers)
+    yield _wall("1,000 x 25 at 500 ms a call, no budget", found)
+    updated, calls = found["incremental_updated"], found["incremental_calls"]
+    over = found["incremental_over_ms"]
+    yield Line(
+        "10 changed of 1,000: 2 calls, 50 ms over their latency",
+        f"{updated} in {calls} calls, {over:.0f} ms over",
+        updated == 10 and calls <= 2 and over <= 50,
+    )
+    found = await syncs.within_budget(servers)
+    yield _wall("1,000 x 25 at 2 calls a second", found)
+    refused = found["calls_refused"]
+    yield Line("never a 613", str(refused), refused == 0)
 
 
-async def long_history(bench: Bench) -> AsyncIterator[Line]:
+def _wall(what: str, found: Figures) -> Line:
+    return Line(
+        f"{what}: at most 1.15 x the bound",
+        f"{found['seconds']:.2f} s / {found['bound_s']:.2f} s = {found['of_bound']:.2f}",
+        found["of_bound"] <= 1.15,
+    )
+
+
+async def long_history(servers: Servers) -> AsyncIterator[Line]:
     """The worker is a process of its own, so that its memory is no one else's."""
-    async with bench.desk(Config(conversations=100, messages=1025)) as desk:
+    async with syncs.desk_of(servers, Config(conversations=100, messages=1025)) as desk:
         page = desk.only_page()
         await desk.sync(page)
         run = await desk.request(page, "history")
@@ -203,8 +134,10 @@ def _megabytes(pid: int) -> float:
     return resident * resource.getpagesize() / 2**20
 
 
-async def interruptions(bench: Bench) -> AsyncIterator[Line]:
-    async with bench.desk(Config(conversations=300, messages=6), sync_slice="10") as desk:
+async def interruptions(servers: Servers) -> AsyncIterator[Line]:
+    async with syncs.desk_of(
+        servers, Config(conversations=300, messages=6), sync_slice="10"
+    ) as desk:
         walked = await interrupted_walk(desk, times=20, slice_=10)
         is_true = await desk.stored_mids() == desk.true_mids()
         yield Line(
@@ -220,12 +153,12 @@ async def interruptions(bench: Bench) -> AsyncIterator[Line]:
         )
 
 
-async def lost_webhooks(bench: Bench) -> AsyncIterator[Line]:
-    database = await bench.database()
+async def lost_webhooks(servers: Servers) -> AsyncIterator[Line]:
+    database = await servers.migrated()
     with tempfile.TemporaryDirectory(prefix="pagewire-bench-") as folder:
         async with Simulator(losing.CONFIG) as facebook:
             stack = Stack(
-                database, bench.redis, Path(folder), graph=facebook.url, **losing.SETTINGS
+                database, servers.redis, Path(folder), graph=facebook.url, **losing.SETTINGS
             )
             async with running(stack):
                 lost = await losing.lose(stack, facebook)
@@ -239,11 +172,11 @@ async def lost_webhooks(bench: Bench) -> AsyncIterator[Line]:
     )
 
 
-async def since(bench: Bench) -> AsyncIterator[Line]:
+async def since(servers: Servers) -> AsyncIterator[Line]:
     true = []
     for mode in SINCE:
         config = Config(conversations=200, messages=6, modes=Modes(since=mode))
-        async with bench.desk(config) as desk:
+        async with syncs.desk_of(servers, config) as desk:
             await desk.sync(desk.only_page())
             desk.sim.happen(desk.only_page(), conversations=20, webhook=False)
             await desk.sync(desk.only_page())
@@ -255,8 +188,8 @@ async def since(bench: Bench) -> AsyncIterator[Line]:
     )
 
 
-MEASUREMENTS: dict[str, Callable[[Bench], AsyncIterator[Line]]] = {
-    "many-pages": many_pages,
+MEASUREMENTS: dict[str, Callable[[Servers], AsyncIterator[Line]]] = {
+    "fifty-pages": fifty_pages,
     "one-page": one_page,
     "history": long_history,
     "interruptions": interruptions,
@@ -265,11 +198,11 @@ MEASUREMENTS: dict[str, Callable[[Bench], AsyncIterator[Line]]] = {
 }
 
 
-async def measure(postgres: str, redis: str, names: Sequence[str]) -> bool:
+async def measure(servers: Servers, names: Sequence[str]) -> bool:
     """Take the measurements named; tell whether every promise was kept."""
-    bench, kept = Bench(postgres, redis), True
+    kept = True
     for name in names:
-        async for line in MEASUREMENTS[name](bench):
+        async for line in MEASUREMENTS[name](servers):
             kept = kept and line.kept
             print(f"{'ok  ' if line.kept else 'MISS'} {line.what:64} {line.found}", flush=True)
     return kept
@@ -282,12 +215,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"There are {', '.join(MEASUREMENTS)}.", file=sys.stderr)
         return 2
     log.configure("error")
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagewire-bench-")))
-        home.chmod(0o755)
-        postgres = stack.enter_context(servers.postgres(home, durable=False))
-        redis = stack.enter_context(servers.redis(home, durable=False))
-        return 0 if asyncio.run(measure(postgres, redis, names)) else 1
+    with opened() as servers:
+        return 0 if asyncio.run(measure(servers, names)) else 1
 
 
 if __name__ == "__main__":

@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 from msgspec import Struct
 
 from deploy.local import ports
-from shared.redis import connect
-from shared.store.migrate import migrate
+from tests.bench.figures import Figures
+from tests.bench.processes import Program, cpu_seconds
+from tests.bench.servers import Servers
 from tests.bench.traffic import PAGES
 from tests.stack import ROOT, SECRET, Stack
 
@@ -24,61 +22,23 @@ CELERY = ROOT / ".venv-bench" / "bin"
 BULLMQ = PEERS / "bullmq"
 
 
-class Servers(Struct, frozen=True):
-    """The PostgreSQL and Valkey everybody shares, one after the other."""
+class Cpu(Struct, frozen=True):
+    """CPU seconds so far: of a system's processes, and of PostgreSQL and Valkey."""
 
-    postgres: str
-    redis: str
-    folder: Path
+    own: float
+    stores: float
 
-    async def fresh(self, name: str) -> str:
-        """Empty Valkey, make an empty database; return its DSN."""
-        redis = connect(self.redis)
-        await redis.flushall()
-        await redis.aclose()
-        admin = await asyncpg.connect(self.postgres)
-        await admin.execute(f'drop database if exists "{name}"')
-        await admin.execute(f'create database "{name}"')
-        await admin.execute("checkpoint")
-        await admin.close()
-        return self.postgres.replace("/postgres?", f"/{name}?")
-
-
-class Program:
-    """One process of a system, ended by its own pid."""
-
-    def __init__(self, command: Sequence[str | Path], environment: dict[str, str], log: Path):
-        self._command, self._environment, self._log = command, environment, log
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=ROOT,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def stop(self) -> None:
-        """Ask it to end, and end what it leaves behind in its own session."""
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+    def per_1000(self, since: "Cpu", events: int) -> Figures:
+        return {
+            "cpu_s_per_1000": 1000 * (self.own - since.own) / events,
+            "stores_cpu_s_per_1000": 1000 * (self.stores - since.stores) / events,
+        }
 
 
 class Running(Struct):
     """A started system: where it listens, where its rows are, who works for it."""
 
+    servers: Servers
     port: int
     database: str
     web: Program
@@ -91,9 +51,10 @@ class Running(Struct):
             self.workers.append(program)
         del self.idle[:count]
 
-    def cpu_seconds(self) -> float:
-        """CPU seconds of its processes and their children so far."""
-        return sum(_cpu_seconds(program.pid) for program in [self.web, *self.workers])
+    def cpu(self, asking: int | None = None) -> Cpu:
+        """Count CPU seconds, without those of the backend that only serves the follower."""
+        own = sum(cpu_seconds(program.pid) for program in [self.web, *self.workers])
+        return Cpu(own, self.servers.cpu_seconds() - (cpu_seconds(asking) if asking else 0))
 
     def stop(self) -> None:
         for program in [self.web, *self.workers]:
@@ -115,12 +76,12 @@ class System(Struct, frozen=True):
     @contextlib.asynccontextmanager
     async def running(self, servers: Servers, **settings: str) -> AsyncIterator[Running]:
         """Start its web process on empty tables, wait until it listens; end everything after."""
-        database = await servers.fresh("bench")
-        await self._make_tables(database)
+        database = await self._tables(servers)
         port = ports.any_free("127.0.0.1")
         environment = _environment(database, servers.redis, port) | settings
         log = servers.folder / f"{self.name}.log"
         it = Running(
+            servers,
             port,
             database,
             Program(self.web, environment, log),
@@ -133,9 +94,8 @@ class System(Struct, frozen=True):
         finally:
             it.stop()
 
-    async def _make_tables(self, database: str) -> None:
-        if self.is_ours:
-            await migrate(database)
+    async def _tables(self, servers: Servers) -> str:
+        database = await (servers.migrated() if self.is_ours else servers.fresh())
         connection = await asyncpg.connect(database)
         if self.is_ours:
             sql = "insert into facebook_pages (facebook_page_id, name) select id, id"
@@ -144,6 +104,7 @@ class System(Struct, frozen=True):
             sql = "insert into pages select id"
         await connection.execute(f"{sql} from unnest($1::text[]) id", PAGES)
         await connection.close()
+        return database
 
 
 OURS = System("pagewire", [sys.executable, "-m", "ingress"], [sys.executable, "-m", "worker"])
@@ -152,8 +113,9 @@ UNSTORED = System("handler without a store", [sys.executable, "-m", "tests.bench
 _ARQ: list[str | Path] = [sys.executable, "-m", "tests.bench.peers.arq_per_event"]
 _TASKS = "tests.bench.peers.celery_peer"
 _CELERY_OPTIONS = "--concurrency=4 --without-gossip --without-mingle --without-heartbeat"
+ORIGINAL = System("original", [sys.executable, "-m", "tests.bench.peers.original"])
 PEER_SYSTEMS = [
-    System("original", [sys.executable, "-m", "tests.bench.peers.original"]),
+    ORIGINAL,
     System("arq-per-event", [*_ARQ, "web"], [*_ARQ, "worker"]),
     System(
         "celery",
@@ -197,10 +159,3 @@ async def _listens(port: int) -> None:
                 writer.close()
                 return
             await asyncio.sleep(0.05)
-
-
-def _cpu_seconds(pid: int) -> float:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(_cpu_seconds(int(child)) for child in children)

@@ -1,4 +1,7 @@
-from tests.bench import figures, report
+from deploy.check import targets
+from deploy.check.measured import Figures
+from deploy.check.targets import Target
+from tests.bench import figures
 from tests.bench.follower import Row, Snapshot, visible
 from tests.bench.sender import Answer
 from tests.bench.traffic import events
@@ -39,12 +42,18 @@ def test_percentiles_are_measured_values():
     assert figures.percentile([], 50) == 0
 
 
-def test_a_document_gets_the_ratios_between_its_markers_and_keeps_the_rest():
-    rounds = {("idle", "pagewire"): [{"cpu_percent": 1.0}, {"cpu_percent": 1.4}]}
-    old = f"# Title\n{report.BEGIN}\nold\n{report.END}\nmore\n"
-    new = report.into(old, {"command": "python -m tests.bench"}, rounds)
-    assert "| idle, % of one core | 1.2 | under 2 |" in new
-    assert "old" not in new
-    assert new.startswith("# Title\n")
-    assert new.endswith("\nmore\n")
-    assert report.into(new, {"command": "python -m tests.bench"}, rounds) == new
+def test_a_target_says_whether_it_is_met_or_by_how_much_it_is_missed():
+    assert Target("", 0.6, least=0.55).verdict == "met"
+    assert Target("", 15_000, least=20_000).verdict == "missed by 25%"
+    assert Target("", 15, most=12).verdict == "missed by 25%"
+    assert Target("", 3, most=0).verdict == "missed by 3"
+    assert Target("", 3).verdict == ""
+    assert Target("", None, most=0).verdict == ""
+
+
+def test_every_target_that_was_measured_is_told_and_none_is_made_up():
+    rounds = [{"cpu_percent": 1.0}, {"cpu_percent": 1.4}]
+    idle = {"load": "idle", "system": "pagewire", "rounds": rounds}
+    told = targets.written(Figures({"machine": {}, "figures": [idle]}))
+    assert "| idle: % of one core | at most 2 | 1.2 | met |" in told
+    assert "| acknowledged at 600/s: p99, ms | at most 10 | not measured |  |" in told

@@ -31,16 +31,18 @@ class Post(Struct, frozen=True):
     mids: list[str]
 
 
-def events(count: int, seed: int = 0, *, hot: bool = False) -> list[Event]:
+def events(
+    count: int, seed: int = 0, *, hot: bool = False, pages: Sequence[str] = PAGES
+) -> list[Event]:
     """Make events one millisecond apart, the last one now; `hot`: all in one conversation."""
     dice = random.Random(f"{seed} {count}")
     first_ms = time.time_ns() // 1_000_000 - count
-    return [_event(dice, first_ms + number, hot) for number in range(count)]
+    return [_event(dice, first_ms + number, pages, hot) for number in range(count)]
 
 
-def _event(dice: random.Random, at_ms: int, hot: bool) -> Event:
-    page = PAGES[0] if hot else dice.choice(PAGES)
-    person = f"{PAGES.index(page) + 1:04}{0 if hot else dice.randrange(PEOPLE):012}7"
+def _event(dice: random.Random, at_ms: int, pages: Sequence[str], hot: bool) -> Event:
+    page = pages[0] if hot else dice.choice(pages)
+    person = f"{pages.index(page) + 1:04}{0 if hot else dice.randrange(PEOPLE):012}7"
     mid = "m_" + base64.urlsafe_b64encode(dice.randbytes(81)).decode()
     text = " ".join(dice.choices(WORDS, k=dice.randrange(3, 25)))
     kind = dice.choices(("text", "echo", "image", "quick", "postback"), (70, 12, 8, 5, 5))[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from deploy.check import env_example, figures
+from deploy.check import env_example, figures, measured
 from deploy.check.checks import expressions
 from shared import metrics
 from shared.config import SETTINGS
@@ -45,13 +45,13 @@ def test_every_setting_gets_through_compose():
 def test_measured_figures_are_written_by_no_hand(page: str):
     """Write them anew: make figures"""
     text = (DEPLOY.parent / page).read_text()
-    measured = figures.Figures(json.loads(figures.KEPT.read_text()))
-    assert figures.filled(text, measured) == text
+    kept = measured.Figures(json.loads(figures.KEPT.read_text()))
+    assert figures.filled(text, kept) == text
     assert re.findall(r"<!-- figures: (\w+) -->", text), "it has none"
 
 
 def test_what_was_not_measured_is_not_made_up():
-    nothing = figures.Figures(
+    nothing = measured.Figures(
         {
             "machine": dict.fromkeys(
                 (

@@ -63,6 +63,7 @@ async def check(
         " and resolved_at is null group by 1",
         pages,
     )
+    unforgotten = await _unforgotten(cluster, pages)
     covered = [body for body in missing if await _in_a_gap(cluster, body)]
     return Verdict(
         items=sum(len(body.items) for body in bodies),
@@ -71,8 +72,8 @@ async def check(
         doubled=await _doubled(cluster, pages),
         diverged=diverged,
         letters=dict(letters),  # type: ignore[arg-type]
-        unforgotten=await _unforgotten(cluster, pages),
-        details=details,
+        unforgotten=len(unforgotten),
+        details=details + unforgotten[:5],
     )
 
 
@@ -126,12 +127,12 @@ async def _doubled(cluster: Cluster, pages: list[str]) -> int:
     return count
 
 
-async def _unforgotten(cluster: Cluster, pages: list[str]) -> int:
-    """Return how many raw rows still hold what was unsent."""
-    [(count,)] = await cluster.sql(
-        "select count(*) from raw_events r join messages m using (page_id, mid)"
+async def _unforgotten(cluster: Cluster, pages: list[str]) -> list[str]:
+    """Return the raw rows that still hold what was unsent."""
+    rows = await cluster.sql(
+        "select r.bytes from raw_events r join messages m using (page_id, mid)"
         " where m.page_id = any($1) and m.deleted_ms is not null and r.bytes is not null"
         " and position('is_deleted'::bytea in r.bytes) = 0",
         pages,
     )
-    return count
+    return [f"unforgotten: {kept.decode()}" for (kept,) in rows]

@@ -283,14 +283,23 @@ async def postgres_restarted(cluster: Cluster, dice: random.Random) -> AsyncIter
     yield
 
 
-@_fault
-async def postgres_frozen(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+@contextlib.contextmanager
+def frozen_postgres(cluster: Cluster) -> Iterator[None]:
+    """Hold all of its processes as they stand."""
     pids = [cluster.postgres.pid, *_children(cluster.postgres.pid)]
     for pid in pids:
         _send(pid, signal.SIGSTOP)
-    yield
-    for pid in reversed(pids):
-        _send(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            _send(pid, signal.SIGCONT)
+
+
+@_fault
+async def postgres_frozen(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
+    with frozen_postgres(cluster):
+        yield
 
 
 @_fault
@@ -335,6 +344,17 @@ async def postgres_read_only(cluster: Cluster, dice: random.Random) -> AsyncIter
 async def postgres_table_locked(cluster: Cluster, dice: random.Random) -> AsyncIterator[None]:
     async with _connected(cluster) as connection, connection.transaction():
         await connection.execute("lock table messages in access exclusive mode")
+        yield
+
+
+@_fault
+async def postgres_table_locked_for_long(
+    cluster: Cluster, dice: random.Random
+) -> AsyncIterator[None]:
+    """As by a migration that takes its time."""
+    async with _connected(cluster) as connection, connection.transaction():
+        await connection.execute("lock table messages in access exclusive mode")
+        await asyncio.sleep(20)
         yield
 
 

@@ -12,19 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.faults import matrix
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".pagewire" / "reports"
 BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
-
-NOT_TRIED = {
-    "Postgres fails over to a standby that lacks the tail": "needs a second cluster to promote; "
-    "what applied entries and raw_events still hold is replayed by `pagewire replay --since`",
-    "Postgres loses what it had not synced": "its fsync is trusted: nothing here drops writes",
-    "clocks of whole machines jump": "only those of our processes are moved, not the servers'",
-    "a loop that stands still tells where": "nothing built watches it; what it costs is tried",
-    "another, empty Redis under the same name": "nothing built tells it from one that was wiped",
-}
-"""Faults that are known and not tried, each with its reason."""
 
 
 class Report:
@@ -75,7 +67,9 @@ class Report:
                 ],
             )
             + "\n"
-            + _table(["not tried", "why"], list(NOT_TRIED.items()))
+            + _table(["fault", "tried where"], matrix.tried_where())
+            + "\n"
+            + _table(["not tried", "why"], list(matrix.not_tried().items()))
         )
 
     def _ack(self, part: float) -> float:
@@ -106,7 +100,7 @@ class Report:
                 kind: [round(one, 2) for one in took] for kind, took in self.recoveries.items()
             },
             "figures": self.figures,
-            "not_tried": NOT_TRIED,
+            "not_tried": matrix.not_tried(),
             "rounds": self.rounds,
         }
 

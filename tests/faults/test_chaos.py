@@ -40,7 +40,7 @@ class Round:
         self.pages = [f"5{seed % 10**8:08}{number}" for number in range(4)]
         self.ledger = Ledger()
         self._cluster, self.report = cluster, report
-        report.taken_over = cluster.taken_over
+        cluster.taken_over = report.taken_over
         self._nemesis = Nemesis(seed, kinds)
         self.history: list[str] = []
 

@@ -33,7 +33,7 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self) -> None:
-        with self._ballast.open("wb") as file, contextlib.suppress(OSError):
+        with self._ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 16))
         with self._ballast.open("r+b") as file:

@@ -51,6 +51,16 @@ async def names(redis: Redis) -> list[str]:
     return [name.decode() for name, _ in await redis.xrange(KEY)]
 
 
+async def test_an_append_outlives_the_connections_redis_has_closed(redis_url: str) -> None:
+    """As a Redis that hangs up on the idle, or was started again, leaves them."""
+    async with contextlib.aclosing(Stream(connect(redis_url))) as stream:
+        await asyncio.gather(stream.append(packed()), stream.append(packed()))
+        async with connect(redis_url) as other:
+            await other.client_kill_filter(_type="normal", skipme=True)
+            await stream.append(packed())
+            assert await other.xlen(KEY) == 3
+
+
 async def test_applied_entries_stay_replayable_for_an_hour(
     redis: Redis, stream: Stream, reader: StreamReader
 ) -> None:

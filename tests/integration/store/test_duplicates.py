@@ -47,12 +47,12 @@ def told(count: int) -> list[Event]:
     return found
 
 
-def batch(count: int) -> Batch:
+def batch(count: int, received_ms: int = NOW_MS) -> Batch:
     one = reduce(told(count))
     for n in range(count):
         identity = hashlib.md5(b"%d" % n).digest()
         one.raws[identity] = RawRow(
-            received_ms=NOW_MS, identity=identity, object="page", page_id=PAGE,
+            received_ms=received_ms, identity=identity, object="page", page_id=PAGE,
             participant_id=PERSON, mid=f"m_{n:05}", bytes=b"{}", is_unsend=False,
         )  # fmt: skip
     return one
@@ -74,6 +74,47 @@ async def test_a_redelivery_writes_no_row_and_hardly_any_wal(store: Database) ->
     assert again.new_messages == 0
     assert again.mentioned == {(PAGE, PERSON)}
     assert wal < 10 * 3 * count
+
+
+@pytest.mark.parametrize("hours", [-36, 36], ids=["before", "after"])
+async def test_an_item_is_known_whichever_delivery_of_it_was_written_first(
+    store: Database, hours: int
+) -> None:
+    """Each day has a partition of its own, where nothing unique knows of the others."""
+    middle_ms = NOW_MS + 3 * 24 * 3_600_000
+    async with store.connection() as connection:
+        days = "select keep_raw_partitions(to_timestamp($1 / 1000.0), '7 days')"
+        await connection.execute(days, NOW_MS)
+        await apply(store, batch(1, middle_ms))
+        await apply(store, batch(1, middle_ms + hours * 3_600_000))
+        assert await connection.fetchval("select count(*) from raw_events") == 1
+
+
+async def test_a_further_message_touches_no_index_of_its_conversation(store: Database) -> None:
+    """Whatever holds its last message would have every index written to (no HOT update)."""
+
+    def message(n: int) -> Batch:
+        return reduce(
+            [
+                events.Message(
+                    **ABOUT, mid=f"m_{n}", direction="in", source="message", sent_ms=NOW_MS + n,
+                    exact=True, as_of_ms=NOW_MS + n, text="a",
+                )
+            ]
+        )  # fmt: skip
+
+    updates = []
+
+    async def count(connection: Connection) -> None:
+        updates.append(
+            await connection.fetchval(
+                "select pg_stat_get_xact_tuples_hot_updated('conversations'::regclass)"
+            )
+        )
+
+    await apply(store, message(1))
+    await apply(store, message(2), within=count)
+    assert updates == [1]
 
 
 async def test_what_a_sync_confirms_is_written_but_not_told(store: Database) -> None:

@@ -14,7 +14,7 @@ HOT = {
     "upsert_reactions": {"reactions_pkey"},
     "recount_conversations": {"messages_thread", "messages_read", "conversations_id_key"},
     "insert_events": {"events_pkey"},
-    "forget_raw_events": {"page_id_mid"},
+    "forget_raw_events": {"_mid_idx"},
 }
 
 

@@ -49,19 +49,35 @@ async def test_an_edit_that_tells_nothing_new_and_an_unsend_meet(
     )
     unsend = with_raw(events.Unsend(**ABOUT, direction="in", at_ms=AT + 2), 2, is_unsend=True)
     order = [old_edit, unsend] if first == "edit" else [unsend, old_edit]
+    assert await _meet(store, *order) == [None, b"secret"]
+
+
+@pytest.mark.parametrize("first", ["reaction", "unsend"])
+async def test_a_reaction_and_an_unsend_of_what_nobody_has_heard_of_meet(
+    store: Database, first: str
+) -> None:
+    """Neither can see a row of the other's, nor wait for one."""
+    reaction = with_raw(events.Reaction(**ABOUT, actor_id="7", at_ms=AT, active=True, emoji="❤"), 1)
+    unsend = with_raw(events.Unsend(**ABOUT, direction="in", at_ms=AT + 2), 2, is_unsend=True)
+    order = [reaction, unsend] if first == "reaction" else [unsend, reaction]
+    assert await _meet(store, *order) == [None, b"secret"]
+
+
+async def _meet(store: Database, first: Batch, second: Batch) -> list[bytes | None]:
+    """Apply a batch while another is about to commit; return what is left of the raw copies."""
     written, go_on = asyncio.Event(), asyncio.Event()
 
     async def pause(_: Any) -> None:
         written.set()
         await go_on.wait()
 
-    one = asyncio.create_task(apply(store, order[0], pause))
+    one = asyncio.create_task(apply(store, first, pause))
     await written.wait()
-    other = asyncio.create_task(apply(store, order[1]))
+    other = asyncio.create_task(apply(store, second))
     # Either it waits for the first one's lock, or it is done already: both are given time.
     await asyncio.wait({other}, timeout=0.3)
     go_on.set()
     await asyncio.gather(one, other)
     async with store.connection() as connection:
         rows = await connection.fetch("select bytes from raw_events order by identity")
-    assert [row["bytes"] for row in rows] == [None, b"secret"]
+    return [row["bytes"] for row in rows]

@@ -1,0 +1,60 @@
+"""Tells when the event loop stands still, and where: somebody computes or waits without `await`.
+
+While it does, nothing of this process answers, `/readyz` neither, so whoever asks for that takes it
+for not ready; only a thread beside the loop can still see what it is busy with.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+
+from shared import log, metrics
+
+_log = log.get(__name__)
+
+STILL = 0.25
+"""Seconds without a turn after which the loop is said to stand still."""
+
+_EVERY = STILL / 2
+_FRAMES = 12  # the innermost ones: the outer are asyncio's
+
+
+class Watchdog:
+    """Watches the loop that runs it; a standstill is told once, however long it lasts."""
+
+    def __init__(self) -> None:
+        self._turned = time.monotonic()
+        self._over = threading.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop`."""
+        thread = threading.Thread(target=self._watch, args=[threading.get_ident()], daemon=True)
+        self._turned = time.monotonic()
+        thread.start()
+        try:
+            while not stop.is_set():
+                self._turned = time.monotonic()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_EVERY):
+                        await stop.wait()
+        finally:
+            self._over.set()
+
+    def _watch(self, loop_thread: int) -> None:
+        told = False
+        while not self._over.wait(_EVERY):
+            still = time.monotonic() - self._turned > STILL
+            if still and not told:
+                metrics.loop_standstills.inc()
+                _log.warning("loop_stands_still", at=_where(loop_thread))
+            told = still
+
+
+def _where(thread: int) -> list[str]:
+    """Return the innermost calls of a thread, as `file:line function`; no values."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - there is no other way
+    calls = traceback.extract_stack(frame, _FRAMES) if frame else []
+    return [f"{call.filename}:{call.lineno} {call.name}" for call in calls]
