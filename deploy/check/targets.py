@@ -33,7 +33,8 @@ class Target(NamedTuple):
         over = limit - self.reached if self.least is not None else self.reached - limit
         if over <= 0:
             return "met"
-        return f"missed by {over / limit:.0%}" if limit else f"missed by {number(over)}"
+        percent = 100 * over / limit if limit else 0
+        return f"missed by {percent:.{percent < 1:d}f} %" if limit else f"missed by {number(over)}"
 
     @property
     def _limit(self) -> float | None:

@@ -71,30 +71,33 @@ def _compact(body: bytes) -> list[Piece]:
     """Cut a body in the form Facebook writes; raises one of `UNREADABLE` for any other.
 
     What a decoder drops, such as the first of two members of one name, makes the body longer
-    than what it returns: the lengths must add up.
+    than what it returns: only if the lengths add up does each part stand where it is cut out.
     """
     envelope = _envelope(body)
     name = _id(envelope.object)
     opening = b'{"object":"%b","entry":[' % envelope.object.encode()
-    length = len(opening) + 2 * len(envelope.entry) + 1
+    at = len(opening)
     pieces: list[Piece] = []
     for entry in envelope.entry:
-        before, lists = opening + b"{", []
+        at += len("{")
+        before, kept_from, lists = opening + b"{", at, []
         for key, value in entry.items():
-            length += len(key) + len(value) + 4
+            begin, at = at, at + len(key) + len(value) + len('"":,')
             if key in _LISTS:
-                lists.append(key)
-            else:
-                before += b'"%b":%b,' % (key.encode(), value)
+                before += body[kept_from:begin]
+                lists.append((key, body[begin : begin + len(key) + len('"":[')]))
+                kept_from = at
+        if kept_from < at:
+            before += body[kept_from : at - 1] + b","
+        at += len(",")
         page_id, time = _id(_scalar(entry.get("id"))), _scalar(entry.get("time"))
         counted = len(pieces)
-        for key in lists:
+        for key, begun in lists:
             if items := [bytes(item) for item in _raws(entry[key])]:
-                begun = b'%b"%b":[' % (before, key.encode())
-                pieces.append(ItemList(name, page_id, key, time, begun, items))
+                pieces.append(ItemList(name, page_id, key, time, before + begun, items))
         if len(pieces) == counted:
             raise ValueError("an entry without items")
-    if length != len(body):
+    if at + len("}") != len(body) or not body.startswith(opening):
         raise ValueError("a body in another form")
     return pieces
 
@@ -204,6 +207,6 @@ def _scalar(raw: bytes | Raw | None) -> Any:
 
 def _id(value: Any) -> str | None:
     try:
-        return id_text(value) if type(value) in {str, int} else None
+        return id_text(value) if type(value) is str or type(value) is int else None
     except ValueError:
         return None

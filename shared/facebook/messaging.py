@@ -220,8 +220,7 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
             direction=scene.direction,
             at_ms=scene.at_ms,
         )
-    extra = {key: value for key, value in scene.item.items() if key not in _ELSEWHERE}
-    extra |= {key: value for key, value in body.items() if key not in _IN_COLUMNS}
+    extra = _others(scene.item, _ELSEWHERE) | _others(body, _IN_COLUMNS)
     reply_to_mid = None
     if told.reply_to:
         # A reply to a story names no message, and says the story instead.
@@ -250,6 +249,13 @@ def _message(scene: _Scene, body: Any) -> Message | Unsend:
     )
     # Python makes a dict for more than 15 names in a call, which costs more than all the rest.
     return structs.replace(message, kind="unsupported") if told.is_unsupported else message
+
+
+def _others(members: dict[str, Any], read: frozenset[str]) -> dict[str, Any]:
+    """Return the members that were not read; mostly there are none."""
+    if read.issuperset(members):
+        return {}
+    return {key: value for key, value in members.items() if key not in read}
 
 
 def _extra(scene: _Scene, extra: dict[str, Any]) -> bytes | None:

@@ -17,7 +17,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     """One list of one entry: what all its items share.
 
     `name` is messaging, standby, changes, changed_fields, or a word we do not know; `time` is
-    `entry.time` as it was sent, `time_ms` what that means, `None` if it is no time.
+    `entry.time` as it was sent, which counts milliseconds or seconds.
     """
 
     object: str
@@ -25,8 +25,13 @@ class Channel(Struct, frozen=True, kw_only=True):
     page_id: str
     name: str
     time: Any
-    time_ms: int | None
+    in_seconds: bool
     received_ms: int
+
+    @property
+    def time_ms(self) -> int | None:
+        """What `time` means, `None` if it is no time."""
+        return moment(self.time, self.received_ms, 1000 if self.in_seconds else 1)
 
 
 class Understood(Struct, frozen=True):

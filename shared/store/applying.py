@@ -1,14 +1,16 @@
 """Writes one batch of rows in one transaction and tells what it changed.
 
 Look, decide, write: one statement finds what is stored, the plan says what follows from that, one
-statement writes the rows. If another writer stored one of them in between, the transaction is done
-once more.
+statement writes the rows. If another writer stored one of them in between, or somebody was erased,
+all is done once more. So the look needs no transaction, and what one statement writes needs neither
+BEGIN nor COMMIT: a small batch costs its round trips.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -32,6 +34,8 @@ _TRIES = 10  # nobody is overtaken so often: more would be a fault of ours, and 
 _MESSAGE = [one.name for one in fields(MessageRow)]
 _CONVERSATION = [one.name for one in fields(ConversationRow)]
 
+_Page = TypeVar("_Page", str, str | None)
+
 Within = Callable[[Connection], Awaitable[None]]
 
 
@@ -50,52 +54,62 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
     attempt = 0
     while True:
         attempt += 1
-        try:
-            async with database.transaction() as connection:
-                applied = await _Writing(connection, batch, may_repeat=attempt < _TRIES).run()
-                if within is not None:
-                    await within(connection)
-        except _OvertakenError:
-            continue
-        return applied
+        with suppress(_OvertakenError, asyncpg.DivisionByZeroError):
+            async with database.connection() as connection:
+                return await _Writing(connection, batch, may_repeat=attempt < _TRIES).run(within)
 
 
 class _Writing:
-    """One run over the tables, always in the order of `run`, so that no two wait in a circle."""
+    """One run over the tables, always in the order of `_write`, so that no two wait in a circle."""
 
     def __init__(self, connection: Connection, batch: Batch, *, may_repeat: bool) -> None:
         self._connection = connection
         self._batch = batch
         self._may_repeat = may_repeat
+        self._asked: list[erasing.Asked] = []
         received = [row.received_ms for row in batch.raws.values()] or [0]
         self._since = datetime.fromtimestamp(min(received) / 1000, UTC) - _REDELIVERY
         self._until = datetime.fromtimestamp(max(received) / 1000, UTC) + _REDELIVERY
 
-    async def run(self) -> Applied:
-        batch, items = self._batch, len(self._batch.raws)
+    async def run(self, within: Within | None) -> Applied:
         stored = await self._look()
-        plan = Plan(Batch(), Stored())
+        batch, items = self._batch, len(self._batch.raws)
         if items and len(stored.kept) == items:
             # All of it was written before, with whatever it tells.
-            await self._write_planned(plan)
-            applied = Applied(mentioned=_people(batch))
+            self._batch = Batch(dead=batch.dead, requests=batch.requests, spans=batch.spans)
+            plan = Plan(self._batch, Stored())
+            plan.applied.mentioned = _people(batch)
         else:
             plan = Plan(batch, stored)
-            applied = await self._write(plan)
-        await self._write_letters(plan)
-        if batch.requests:
-            await insert_requests(self._connection, batch.requests)
-        return applied
+        named = unsending.named_in(self._batch)
+        if within is None and self._may_repeat and not named and self._is_one_statement(plan):
+            if plan.messages or plan.conversations or plan.raws or self._batch.spans:
+                await self._write_planned(plan)
+            return plan.applied
+        async with self._connection.transaction():
+            await self._write(plan)
+            await self._write_letters(plan, named)
+            if self._batch.requests:
+                await insert_requests(self._connection, self._batch.requests)
+            if within is not None:
+                await within(self._connection)
+        return plan.applied
+
+    def _is_one_statement(self, plan: Plan) -> bool:
+        """Tell whether the statement that writes the planned rows is all there is to do."""
+        batch = self._batch
+        more = (batch.reactions, batch.conversation_tags, batch.events, batch.dead, batch.requests)
+        then = (plan.expected, plan.recount, plan.newly_gone, plan.doubtful_raws())
+        return not any((*more, *then))
 
     async def _look(self) -> Stored:
         """Find what is stored of the batch; take out of it who is erased."""
         batch = self._batch
-        asked = erasing.asked(batch)
+        self._asked = erasing.asked(batch)
         conversations = sorted(_people(batch))
         [found] = await self._connection.fetch(
             _SQL["look"],
-            [page_id for page_id, _ in asked],
-            [person for _, person in asked],
+            *_split(self._asked),
             [UUID(bytes=identity) for identity in batch.raws],
             self._since,
             self._until,
@@ -104,7 +118,9 @@ class _Writing:
             [conversation_id(*key) for key in conversations],
         )
         if found["erased"]:
-            erasing.take_out(batch, {tuple(one) for one in found["erased"]})
+            erased = {tuple(one) for one in found["erased"]}
+            erasing.take_out(batch, erased)
+            self._asked = [one for one in self._asked if one not in erased]
         messages = [_row(MessageRow, _MESSAGE, row) for row in found["messages"]]
         known = [_row(ConversationRow, _CONVERSATION, row) for row in found["conversations"]]
         return Stored(
@@ -114,7 +130,7 @@ class _Writing:
             kept={identity.bytes for identity in found["kept"]},
         )
 
-    async def _write(self, plan: Plan) -> Applied:
+    async def _write(self, plan: Plan) -> None:
         if self._batch.reactions:
             await self._write_reactions(plan)
         if self._batch.conversation_tags:
@@ -122,6 +138,9 @@ class _Writing:
         if self._batch.events:
             rows = list(self._batch.events.values())
             await self._connection.execute(_SQL["insert_events"], *columns(rows))
+        if held := plan.to_hold():
+            unsent = await self._connection.fetch(_SQL["hold_messages"], *_split(held))
+            plan.found_unsent((row["page_id"], row["mid"]) for row in unsent)
         await self._write_planned(plan)
         if plan.recount:
             keys = sorted(plan.recount)
@@ -134,19 +153,15 @@ class _Writing:
             gone = _split(sorted(plan.newly_gone))
             unsends = [UUID(bytes=row.identity) for row in plan.raws if row.is_unsend]
             await self._connection.execute(_SQL["forget_raw_events"], *gone, unsends)
-        if doubtful := plan.doubtful_raws():
+        if not plan.held:
             await self._connection.execute(
                 _SQL["forget_new_raw_events"],
-                [UUID(bytes=row.identity) for row in doubtful],
-                [row.page_id for row in doubtful],
-                [row.mid for row in doubtful],
+                [UUID(bytes=row.identity) for row in plan.raws if not row.is_unsend],
                 self._since,
             )
-        return plan.applied
 
-    async def _write_letters(self, plan: Plan) -> None:
+    async def _write_letters(self, plan: Plan, named: set[unsending.Named]) -> None:
         """Keep dead letters, and take what was unsent out of whatever may name it."""
-        named = unsending.named_in(self._batch)
         if plan.newly_gone or named:
             await unsending.begin(self._connection, unsends=bool(plan.newly_gone))
         if self._batch.dead:
@@ -157,8 +172,6 @@ class _Writing:
 
     async def _write_planned(self, plan: Plan) -> None:
         changes, spans = plan.changes(), self._batch.spans
-        if not (plan.messages or plan.conversations or plan.raws or changes or spans):
-            return
         kept = sorted(plan.raws, key=attrgetter("identity"))
         raws = _columns(kept, 8)[:7]
         raws[1] = [UUID(bytes=row.identity) for row in kept]
@@ -176,6 +189,8 @@ class _Writing:
             [span.boot for span in spans],
             [span.first for span in spans],
             [span.past for span in spans],
+            self._may_repeat and not plan.expected,
+            *_split(self._asked),
         )
         if plan.holds(done["messages"], done["conversations"]):
             return
@@ -183,6 +198,7 @@ class _Writing:
             raise _OvertakenError
         # The rows are right, whatever was expected; of what changed nobody knows for certain.
         _log.error("plan_never_held", messages=len(plan.messages))
+        plan.held = False
         plan.recount |= _people(self._batch)
 
     async def _write_reactions(self, plan: Plan) -> None:
@@ -221,7 +237,7 @@ def _columns(rows: list[Any], count: int) -> list[Sequence[Any]]:
     return columns(rows) if rows else [()] * count
 
 
-def _split(keys: list[Key]) -> tuple[list[str], list[str]]:
+def _split(keys: Sequence[tuple[_Page, str]]) -> tuple[list[_Page], list[str]]:
     return [key[0] for key in keys], [key[1] for key in keys]
 
 

@@ -1,7 +1,8 @@
 """What to write of a batch, given what is stored, and what that changes: pure."""
 
-from collections.abc import Iterable, Sequence
-from copy import copy
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -15,19 +16,19 @@ Key: TypeAlias = tuple[str, str]
 
 # What a reader can see of a message, and of a conversation, by the kind of change it makes.
 _OF_MESSAGE = {
-    "message": ("participant_id", "direction", "sent_ms", "reply_to_mid", "kind"),
-    "content": ("text", "attachments_key", "unreadable_ms"),
-    "edit": ("num_edit",),
-    "unsend": ("deleted_ms",),
-    "read": ("read_ms",),
+    "message": attrgetter("participant_id", "direction", "sent_ms", "reply_to_mid", "kind"),
+    "content": attrgetter("text", "attachments_key", "unreadable_ms"),
+    "edit": attrgetter("num_edit"),
+    "unsend": attrgetter("deleted_ms"),
+    "read": attrgetter("read_ms"),
 }
 _OF_CONVERSATION = {
-    "read": ("read_event_ms",),
-    "delivery": ("delivered_watermark_ms",),
-    "conversation": ("thread_id", "participant_name", "updated_ms"),
+    "read": attrgetter("read_event_ms"),
+    "delivery": attrgetter("delivered_watermark_ms"),
+    "conversation": attrgetter("thread_id", "participant_name", "updated_ms"),
 }
 # What the statement that writes returns of a message, after its key.
-_RETURNED = (
+_returned = attrgetter(
     *("participant_id", "direction", "kind", "reply_to_mid", "sent_ms", "text", "attachments_key"),
     *("num_edit", "deleted_ms", "unreadable_ms", "read_ms"),
 )
@@ -77,9 +78,10 @@ class Stored(Struct):
 class Plan:
     """The rows to write, and what they change; it holds if nobody stores the same rows meanwhile.
 
-    `messages` and `conversations` are to be joined with what is stored; `expected` says what
-    becomes of the messages that are stored already. `recount` are the conversations whose end may
-    have moved back.
+    `messages` and `conversations`, in the order of their keys, are to be joined with what is
+    stored; `expected` says what becomes of the messages that are stored already. `recount` are the
+    conversations whose end may have moved back. `held` is false where it was written though others
+    were quicker.
     """
 
     def __init__(self, batch: Batch, stored: Stored) -> None:
@@ -89,19 +91,20 @@ class Plan:
         self.conversations: list[ConversationRow] = []
         self.recount: set[Key] = set()
         self.newly_gone: set[Key] = set()
+        self.held = True
         self._stored = stored
-        self._kinds: dict[Key, set[str]] = {}
+        self._kinds: defaultdict[Key, set[str]] = defaultdict(set)
         self._gone: set[Key] = set()
-        self._told = {key: copy(row) for key, row in batch.conversations.items()}
-        for _, row in sorted(batch.messages.items()):
-            self._take_message(row)
-        for key, told in sorted(self._told.items()):
-            self._take_conversation(key, told)
+        self._told = {key: replace(row) for key, row in batch.conversations.items()}
+        for key in sorted(batch.messages):
+            self._take_message(key, batch.messages[key])
+        for key in sorted(self._told):
+            self._take_conversation(key, self._told[key])
         self.raws = [self._raw(raw) for key, raw in batch.raws.items() if key not in stored.kept]
 
     def touch(self, key: Key, kind: str) -> None:
         """Note that a conversation changes in such a way."""
-        self._kinds.setdefault(key, set()).add(kind)
+        self._kinds[key].add(kind)
 
     def holds(
         self, messages: Iterable[Sequence[Any]], conversations: Iterable[Sequence[Any]]
@@ -113,11 +116,7 @@ class Plan:
         """
         self.applied.new_conversations &= {(page_id, person) for page_id, person in conversations}
         became = {(page_id, mid): tuple(rest) for page_id, mid, *rest in messages}
-        expected = {
-            key: tuple(getattr(row, name) for name in _RETURNED)
-            for key, row in self.expected.items()
-        }
-        return became == expected
+        return became == {key: _returned(row) for key, row in self.expected.items()}
 
     def changes(self) -> list[Change]:
         """Return what changes, in the order of keys."""
@@ -127,27 +126,32 @@ class Plan:
         }
         return list(self.applied.changes.values())
 
-    def doubtful_raws(self) -> list[RawRow]:
-        """Return raw items of messages that are not written because they tell nothing new.
+    def to_hold(self) -> list[Key]:
+        """Return which stored messages are to be held before anything is written, in order.
 
-        A written message is ours until the end. Of another one, whoever marks it as unsent right
-        now would not see the item, nor we that.
+        A written message is ours until the end. Of one that has a raw item, and is not written
+        because nothing new is told of it, whoever marks it as unsent right now would not see the
+        item, nor we that. Where there is such a one, all are held: one after the other in one
+        order, and before any conversation, as everybody does.
         """
         ours = {(row.page_id, row.mid) for row in self.messages}
-        return [
-            raw
-            for raw in self.raws
-            if raw.mid is not None and not raw.is_unsend and (raw.page_id, raw.mid) not in ours
-        ]
+        theirs = {
+            (raw.page_id, raw.mid) for raw in self.raws if raw.mid is not None and not raw.is_unsend
+        } - ours
+        return sorted(theirs | self.expected.keys()) if theirs else []
 
-    def _take_message(self, row: MessageRow) -> None:
-        key = (row.page_id, row.mid)
+    def found_unsent(self, messages: Iterable[Key]) -> None:
+        """Take the content out of the raw items of messages that turned out to be unsent."""
+        self._gone.update(messages)
+        self.raws = [self._raw(raw) for raw in self.raws]
+
+    def _take_message(self, key: Key, row: MessageRow) -> None:
         old = self._stored.messages.get(key)
         if old is None:
             self.messages.append(row)
             self._message_is_new(row)
             return
-        now = copy(old)
+        now = replace(old)
         now.join(row)
         if now.deleted_ms is not None:
             self._gone.add(key)
@@ -210,7 +214,7 @@ class Plan:
             nothing = ConversationRow(page_id=key[0], participant_id=key[1], platform=told.platform)
             self._touch_visible(key, _OF_CONVERSATION, nothing, told)
             return
-        now = copy(old)
+        now = replace(old)
         now.join(told)
         if now != old:
             self.conversations.append(told)
@@ -220,10 +224,10 @@ class Plan:
             self.conversations.append(told)
 
     def _touch_visible(
-        self, key: Key, kinds: dict[str, tuple[str, ...]], old: Struct, now: Struct
+        self, key: Key, kinds: Mapping[str, Callable[[Any], Any]], old: Struct, now: Struct
     ) -> None:
-        for kind, names in kinds.items():
-            if any(getattr(old, name) != getattr(now, name) for name in names):
+        for kind, seen in kinds.items():
+            if seen(old) != seen(now):
                 self.touch(key, kind)
 
     def _mention(self, page_id: str, participant_id: str | None) -> None:

@@ -56,6 +56,8 @@ select
 -- messages that were there before, as they are now, and which conversations were not: `xmax = 0`
 -- tells a new row. As statements of their own these were half of what a small batch cost. The rows
 -- come in the order of their keys: sorting them here would copy each once more.
+-- Dividing by zero undoes it where one of these people was erased since the look, and, if no message
+-- may be there yet ($58), where one is. Nobody is erased from then on until the transaction ends.
 with written as (
     insert into messages as old (
         page_id, mid, platform, source, source_rank, participant_id, direction,
@@ -219,7 +221,12 @@ with written as (
 )
 select
     array(select became from written where became is distinct from null) as messages,
-    array(select is_new from told where is_new is distinct from null) as conversations;
+    array(select is_new from told where is_new is distinct from null) as conversations,
+    1 / case
+        when exists (select from erased_among($59::text[], $60::text[])) then 0
+        when $58::boolean and exists (select from written where became is distinct from null) then 0
+        else 1
+    end as held;
 
 -- name: upsert_reactions
 -- Joins reactions by ReactionRow.join; returns those that were written.
@@ -356,20 +363,26 @@ where not exists (
 order by new.page_id collate "C", new.event_key
 on conflict (page_id, event_key) do nothing;
 
--- name: forget_new_raw_events
--- If another transaction is about to commit a message's unsend, that is waited for.
-with about as (
-    select new.identity, m.deleted_ms
-    from unnest($1::uuid[], $2::text[], $3::text[]) as new (identity, page_id, mid)
+-- name: hold_messages
+-- Locks stored messages until the end; returns those that are unsent. If another transaction is
+-- about to commit an unsend, that is waited for.
+with held as (
+    select m.page_id, m.mid, m.deleted_ms
+    from unnest($1::text[], $2::text[]) as asked (page_id, mid)
     join messages m
-        on m.page_id = new.page_id collate "C" and m.mid = new.mid collate "C"
+        on m.page_id = asked.page_id collate "C" and m.mid = asked.mid collate "C"
     order by m.page_id, m.mid
-    for share of m
+    for no key update of m
 )
+select page_id, mid from held where deleted_ms is not null;
+
+-- name: forget_new_raw_events
+-- Raw items just written ($1) lose their content where their message is unsent; all such messages
+-- are locked already.
 update raw_events r set bytes = null
-from about
-where about.deleted_ms is not null
-    and r.identity = about.identity and r.received_at > $4::timestamptz;
+from messages m
+where r.identity = any($1::uuid[]) and r.received_at > $2::timestamptz
+    and m.page_id = r.page_id and m.mid = r.mid and m.deleted_ms is not null;
 
 -- name: forget_raw_events
 -- An unsent message's content goes from the raw copies too, but for the unsends themselves ($3).

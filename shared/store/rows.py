@@ -179,10 +179,10 @@ class ConversationRow(Struct, kw_only=True):
 
     def join(self, other: "ConversationRow") -> None:
         self.thread_id = least(self.thread_id, other.thread_id)
-        if _named(other) > _named(self):
+        if other.participant_name is not None and _named(other) > _named(self):
             self.participant_name = other.participant_name
             self.name_as_of_ms = other.name_as_of_ms
-        if _updated(other) > _updated(self):
+        if other.updated_ms is not None and _updated(other) > _updated(self):
             self.updated_ms, self.updated_as_of_ms = other.updated_ms, other.updated_as_of_ms
         if other.last_sent_ms is not None:
             self.saw(other.last_sent_ms, other.last_mid or "", None)
@@ -331,4 +331,6 @@ def columns(rows: list[Any]) -> list[Sequence[Any]]:
     and neither side spends time on it.
     """
     arrays = zip(*map(astuple, rows), strict=True)
-    return [() if array.count(None) == len(array) else array for array in arrays]
+    return [
+        () if array[0] is None and array.count(None) == len(array) else array for array in arrays
+    ]

@@ -12,6 +12,7 @@ import random
 import sys
 import time
 
+from deploy.check import targets
 from shared import log
 from tests.bench import report
 from tests.bench.figures import Figures
@@ -56,7 +57,9 @@ def main() -> None:
         machine = asyncio.run(report.machine(servers))
         rounds = asyncio.run(measure(servers, arguments))
     machine["it took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"
-    print(report.kept("bench", machine, rounds))
+    if arguments.short:
+        print("One short round: the ratios say something, the other figures little.\n")
+    print(targets.measured(report.kept("bench", machine, rounds)))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ async def machine(servers: Servers) -> dict[str, str]:
         await redis.aclose()
     packages = ("aiohttp", "asyncpg", "arq", "redis", "msgspec")
     return {
-        "command": " ".join(["python -m tests.bench", *sys.argv[1:]]),
+        "command": " ".join(["python", *sys.orig_argv[1:]]),
         "processor": f"{os.cpu_count()} x {_processor()}",
         "system": platform.platform(),
         "load average at the start": f"{os.getloadavg()[0]:.1f}",
@@ -70,16 +70,17 @@ async def machine(servers: Servers) -> dict[str, str]:
     }
 
 
-def kept(name: str, machine: Mapping[str, str], rounds: Rounds) -> str:
-    """Keep the figures of a run as `NAME.json`, its tables as `NAME.md`; return the targets'."""
+def kept(name: str, machine: Mapping[str, str], rounds: Rounds) -> Measured:
+    """Keep the figures of a run as `NAME.json`, its tables as `NAME.md`; return them."""
     found = [
         {"load": load, "system": system, "rounds": each} for (load, system), each in rounds.items()
     ]
     run: Kept = {"machine": machine, "figures": found}
     (KEPT / f"{name}.json").write_text(json.dumps(run, indent=1))
-    reached = targets.measured(Measured(run))
-    (KEPT / f"{name}.md").write_text("\n".join((*_told(machine, rounds), "", reached)))
-    return reached
+    measured = Measured(run)
+    reached = targets.measured(measured)
+    (KEPT / f"{name}.md").write_text("\n".join((*_told(machine, rounds), reached)))
+    return measured
 
 
 def _told(machine: Mapping[str, str], rounds: Rounds) -> Iterator[str]:

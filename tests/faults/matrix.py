@@ -193,8 +193,9 @@ MATRIX: dict[str, list[str] | NotTried] = {
         "faults/test_wakeups.py::test_what_happens_while_a_page_is_being_run_is_seen",
         _JOBS + "test_asking_again_while_the_same_job_runs_is_not_ignored",
     ],
-    "worker: two on one Page": [
+    "worker: many on one Page": [
         _CHAOS,
+        "faults/test_one_page.py::test_eight_workers_on_one_page_agree",
         "deploy/test_many.py::test_four_workers_share_the_work_and_a_cron_runs_once",
     ],
     "worker: unknown, missing and odd fields": [

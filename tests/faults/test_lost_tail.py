@@ -24,7 +24,7 @@ from tests.faults.nemesis import OTHERS_SHARE, READY_AGAIN, frozen_postgres
 from tests.faults.report import Report
 
 PAGES = ["102938475610293"]
-ITEMS = 1500
+ITEMS = 1000
 """Items delivered before the copy, and again after it."""
 
 pytestmark = [only_long, pytest.mark.timeout(600)]

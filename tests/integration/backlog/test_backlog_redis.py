@@ -33,6 +33,28 @@ async def test_a_silent_server_is_given_up_within_the_timeout(tmp_path: Path) ->
                 await redis.ping()
 
 
+async def test_a_connection_that_was_hung_up_is_replaced_before_a_command(redis_url: str) -> None:
+    async with connect(redis_url, size=1) as redis, connect(redis_url, size=1) as other:
+        mine = await redis.client_id()
+        await other.client_kill_filter(_id=mine)
+        await other.ping()
+        await asyncio.sleep(0)  # its end has arrived, and the loop is to look once
+        assert await redis.client_id() != mine
+
+
+async def test_a_reply_that_was_given_up_is_nobody_elses(redis_url: str) -> None:
+    async with connect(redis_url, size=1) as redis, connect(redis_url) as other:
+        waits = asyncio.create_task(redis.blpop(["list"], timeout=5))
+        async with asyncio.timeout(5):
+            while not (await other.info("clients"))["blocked_clients"]:
+                await asyncio.sleep(0.01)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        await other.rpush("list", "late")
+        assert await redis.ping() is True
+        await other.delete("list")
+
+
 async def test_a_url_selects_the_database(redis_url: str) -> None:
     async with connect(redis_url.replace("db=0", "db=3")) as third, connect(redis_url) as first:
         await third.set("where", "third")

@@ -349,6 +349,17 @@ async def test_what_is_no_http_is_a_bad_request_and_not_quoted(
     assert (await world.post(BODY))[0] == 200
 
 
+async def test_a_client_that_does_not_wait_to_be_told_to_continue_is_no_error_of_ours(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.ingress.ports[0])
+    writer.write(b"POST /api/webhook HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n")
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 async def test_other_methods_are_not_for_the_webhook(world: World, method: str) -> None:
     async with world.session.request(method, "/api/webhook") as response:

@@ -29,6 +29,21 @@ from worker.merge import reduce
 from worker.outcome import DeadLetter
 
 
+def telling(mid: str) -> Message:
+    return Message(
+        platform="messenger",
+        page_id=PAGE,
+        participant_id=PERSON,
+        mid=mid,
+        direction="in",
+        source="message",
+        sent_ms=NOW_MS,
+        exact=True,
+        as_of_ms=NOW_MS,
+        text=WORDS,
+    )
+
+
 async def of_the_other(world: World) -> dict[str, int]:
     return {
         table: len(
@@ -108,20 +123,6 @@ async def test_a_batch_under_way_does_not_slip_past_an_erasure(world: World) -> 
         looked.set()
         await go_on.wait()
 
-    def telling(mid: str) -> Message:
-        return Message(
-            platform="messenger",
-            page_id=PAGE,
-            participant_id=PERSON,
-            mid=mid,
-            direction="in",
-            source="message",
-            sent_ms=NOW_MS,
-            exact=True,
-            as_of_ms=NOW_MS,
-            text=WORDS,
-        )
-
     slow = asyncio.create_task(apply(world.database, reduce([telling("m_1")]), linger))
     await looked.wait()
     erasing_ = asyncio.create_task(erasing.erase(world.database, PAGE, PERSON))
@@ -141,6 +142,26 @@ async def test_a_batch_under_way_does_not_slip_past_an_erasure(world: World) -> 
             await asyncio.sleep(0.01)
     go_on.set()
     await asyncio.gather(slow, erasing_, late)
+    assert await world.holding(WORDS) == []
+
+
+async def test_whoever_is_erased_between_look_and_write_is_not_written(world: World) -> None:
+    batch = reduce([telling("m_1")])
+    async with world.database.transaction() as connection:
+        # Who only looks does not wait for this, who writes does.
+        await connection.execute("lock table messages in share row exclusive mode")
+        late = asyncio.create_task(apply(world.database, batch))
+        async with asyncio.timeout(10):
+            while not await world.rows(
+                "select from pg_locks where relation = 'messages'::regclass and not granted"
+            ):
+                await asyncio.sleep(0.01)
+        await world.rows(
+            "insert into erased (page_id, digest) values ($1, person_digest($2)) returning 1",
+            PAGE,
+            PERSON,
+        )
+    assert (await late).new_messages == 0
     assert await world.holding(WORDS) == []
 
 

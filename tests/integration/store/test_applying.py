@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from asyncpg.pool import PoolConnectionProxy
 from msgspec.structs import asdict
 
 from shared import events
@@ -123,7 +124,24 @@ async def test_a_message_that_another_writer_stores_after_the_look_is_no_new_one
         while not await waits():
             await asyncio.sleep(0.01)
     go_on.set()
-    assert (await first).new_messages > 0
-    again = await second
+    applied, again = await first, await second
+    assert applied.new_messages > 0
     assert (again.new_messages, again.new_conversations, again.changes) == (0, set(), {})
     assert again.mentioned
+    async with store.connection() as connection:
+        assert await connection.fetchval("select count(*) from changes") == len(applied.changes)
+
+
+async def test_new_messages_are_written_without_begin_and_commit(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two statements do, unless there is something to be written beside them."""
+    told = [one for one in history(0, 200) if isinstance(one, events.Message)][:20]
+
+    def refused(_: object) -> None:
+        raise AssertionError("no transaction is needed")
+
+    monkeypatch.setattr(PoolConnectionProxy, "transaction", refused)
+    assert (await apply(store, reduce(told))).new_messages > 0
+    with pytest.raises(AssertionError):
+        await apply(store, reduce([one for one in history(0, 200) if isinstance(one, events.Edit)]))

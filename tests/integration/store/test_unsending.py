@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared import events
+from shared.store import applying
 from shared.store.applying import apply
 from shared.store.database import Database
 from shared.store.rows import Batch, RawRow
@@ -61,6 +62,21 @@ async def test_a_reaction_and_an_unsend_of_what_nobody_has_heard_of_meet(
     unsend = with_raw(events.Unsend(**ABOUT, direction="in", at_ms=AT + 2), 2, is_unsend=True)
     order = [reaction, unsend] if first == "reaction" else [unsend, reaction]
     assert await _meet(store, *order) == [None, b"secret"]
+
+
+async def test_whoever_is_overtaken_too_often_sees_an_unsend_all_the_same(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked before the unsend, and writes after it for the last time."""
+    monkeypatch.setattr(applying, "_TRIES", 1)
+    sent = with_raw(
+        events.Message(
+            **ABOUT, direction="in", source="message", sent_ms=AT, exact=True, as_of_ms=AT, text="a"
+        ),
+        1,
+    )
+    unsend = with_raw(events.Unsend(**ABOUT, direction="in", at_ms=AT + 2), 2, is_unsend=True)
+    assert await _meet(store, unsend, sent) == [None, b"secret"]
 
 
 async def _meet(store: Database, first: Batch, second: Batch) -> list[bytes | None]:
