@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeVar
-from uuid import UUID
 
 import asyncpg
 from msgspec.structs import fields
@@ -110,7 +109,7 @@ class _Writing:
         [found] = await self._connection.fetch(
             _SQL["look"],
             *_split(self._asked),
-            [UUID(bytes=identity) for identity in batch.raws],
+            [identity.hex() for identity in batch.raws],
             self._since,
             self._until,
             [page_id for page_id, _ in batch.messages],
@@ -151,12 +150,12 @@ class _Writing:
             )
         if plan.newly_gone:
             gone = _split(sorted(plan.newly_gone))
-            unsends = [UUID(bytes=row.identity) for row in plan.raws if row.is_unsend]
+            unsends = [row.identity.hex() for row in plan.raws if row.is_unsend]
             await self._connection.execute(_SQL["forget_raw_events"], *gone, unsends)
         if not plan.held:
             await self._connection.execute(
                 _SQL["forget_new_raw_events"],
-                [UUID(bytes=row.identity) for row in plan.raws if not row.is_unsend],
+                [row.identity.hex() for row in plan.raws if not row.is_unsend],
                 self._since,
             )
 
@@ -174,7 +173,7 @@ class _Writing:
         changes, spans = plan.changes(), self._batch.spans
         kept = sorted(plan.raws, key=attrgetter("identity"))
         raws = _columns(kept, 8)[:7]
-        raws[1] = [UUID(bytes=row.identity) for row in kept]
+        raws[1] = [row.identity.hex() for row in kept]
         [done] = await self._connection.fetch(
             _SQL["write"],
             *_columns(plan.messages, len(_MESSAGE)),
