@@ -99,7 +99,7 @@ class _Writing:
         """Tell whether the statement that writes the planned rows is all there is to do."""
         batch = self._batch
         more = (batch.reactions, batch.conversation_tags, batch.events, batch.dead, batch.requests)
-        then = (plan.expected, plan.recount, plan.newly_gone, plan.doubtful_raws())
+        then = (plan.expected, plan.recount, plan.newly_gone, plan.to_hold())
         return not any((*more, *then))
 
     async def _look(self) -> Stored:
