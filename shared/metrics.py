@@ -41,7 +41,7 @@ class Passing(Gauge):
 
 
 class Spread(Histogram):
-    """A histogram that is told of a whole batch at once, which costs a fifth of one by one."""
+    """A histogram that is told of a whole batch at once, which costs a quarter of one by one."""
 
     def observe_all(self, amounts: Sequence[float]) -> None:
         """Do what `observe` does with each amount."""
