@@ -44,8 +44,8 @@ def test_percentiles_are_measured_values():
 
 def test_a_target_says_whether_it_is_met_or_by_how_much_it_is_missed():
     assert Target("", 0.6, least=0.55).verdict == "met"
-    assert Target("", 15_000, least=20_000).verdict == "missed by 25%"
-    assert Target("", 15, most=12).verdict == "missed by 25%"
+    assert Target("", 15_000, least=20_000).verdict == "missed by 25 %"
+    assert Target("", 15, most=12).verdict == "missed by 25 %"
     assert Target("", 3, most=0).verdict == "missed by 3"
     assert Target("", 3).verdict == ""
     assert Target("", None, most=0).verdict == ""

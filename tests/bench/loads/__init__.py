@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import Struct
 
 from tests.bench.figures import Figures
-from tests.bench.loads.backlog import backlog, duplicates, stored
-from tests.bench.loads.beside_sync import beside_sync
-from tests.bench.loads.limits import idle, limits
+from tests.bench.loads.live import beside_sync
+from tests.bench.loads.rest import idle, limits
 from tests.bench.loads.size import WHOLE, Size
 from tests.bench.loads.steady import ack, one_at_a_time, steady
+from tests.bench.loads.storing import backlog, duplicates, stored
 from tests.bench.loads.syncs import fifty_pages, one_page, within_budget
 from tests.bench.servers import Servers
 from tests.bench.systems import BARE, ORIGINAL, OURS, UNSTORED, System
