@@ -1,6 +1,6 @@
 """What Facebook tells us, in our own words: one union for webhooks and Graph replies.
 
-Messenger items carry no type field; `shared.facebook.webhook` turns each into one of these,
+Messenger items carry no type field; `shared.facebook.webhook.body` turns each into one of these,
 `shared.facebook.graph` does the same for what a sync fetched, and nobody else sees the wire.
 Times named `…_ms` are integer milliseconds since the epoch, as Facebook counts them.
 """

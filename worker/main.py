@@ -25,8 +25,8 @@ from shared.cache import Cache
 from shared.config import Settings
 from shared.crypto import KeyRing
 from shared.errors import SettingsError, Unavailable
-from shared.facebook.client import connected
-from shared.facebook.limits import Budget
+from shared.facebook.graph.client import connected
+from shared.facebook.graph.limits import Budget
 from shared.heartbeat import Heartbeat
 from shared.queue import (
     LATER,

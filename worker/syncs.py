@@ -6,8 +6,8 @@ from uuid import UUID
 
 from shared.config import Settings
 from shared.errors import NotFound
-from shared.facebook.batch import LIMIT
-from shared.facebook.limits import Priority
+from shared.facebook.graph.batch import LIMIT
+from shared.facebook.graph.limits import Priority
 from shared.queue import LATER, NOW, Queue, Subscribe, SyncAll, SyncPage, SyncStep
 from shared.store import gaps, pages, runs
 from worker.outcome import DeadLetter, Outcome

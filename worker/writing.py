@@ -15,9 +15,9 @@ from shared import log, metrics, tracing
 from shared.backlog.envelope import Envelope, confirmation_code
 from shared.errors import Unreadable
 from shared.events import Item, Rejected, Unsend
-from shared.facebook import webhook
 from shared.facebook.ids import id_text
 from shared.facebook.signature import read_signed_request
+from shared.facebook.webhook.body import parse
 from shared.store import dead, erasing
 from shared.store.applying import Applied, Within, apply, insert_dead_letters
 from shared.store.database import Database, is_refusal, is_transient
@@ -65,7 +65,7 @@ def read(envelope: Envelope) -> list[Told]:
 
 def read_items(body: bytes, received_ms: int, *, kept: bool = False) -> list[Told]:
     """Parse a webhook's body."""
-    return [Told(received_ms, what, kept) for what in webhook.parse(body, received_ms)]
+    return [Told(received_ms, what, kept) for what in parse(body, received_ms)]
 
 
 def _callback(envelope: Envelope) -> PrivacyRequest | Rejected:

@@ -20,7 +20,7 @@ from shared import log
 from shared.cache import Cache
 from shared.config import Secret
 from shared.crypto import KeyRing
-from shared.facebook import limits
+from shared.facebook.graph import limits
 from shared.queue import NOW, Queue, Subscribe
 from shared.store import overview, pages
 from shared.store.database import Database

@@ -28,7 +28,7 @@ Named: TypeAlias = list[tuple[str, Run]]
 async def begin(settings: Settings, asked: Iterable[Run]) -> None:
     """Have workers begin at once; without Redis their sweep finds the runs."""
     from ingress.cli import jobs
-    from shared.facebook.limits import Priority
+    from shared.facebook.graph.limits import Priority
     from shared.queue import LATER, NOW, SyncStep
 
     try:

@@ -8,11 +8,11 @@ from shared import log
 from shared.config import Secret, Settings
 from shared.crypto import CannotDecrypt, KeyRing
 from shared.errors import Unavailable
-from shared.facebook.client import Client
-from shared.facebook.client import connected as connected_client
-from shared.facebook.errors import judge
-from shared.facebook.replies import Reply
-from shared.facebook.requests import Request
+from shared.facebook.graph.client import Client
+from shared.facebook.graph.client import connected as connected_client
+from shared.facebook.graph.errors import judge
+from shared.facebook.graph.replies import Reply
+from shared.facebook.graph.requests import Request
 from shared.store import pages
 from shared.store.database import Database
 from shared.store.pages import Page

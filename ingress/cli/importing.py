@@ -33,7 +33,7 @@ def import_(
 async def _import(token: Secret, *, as_json: bool) -> None:
     from ingress.cli import graph, jobs
     from shared.crypto import KeyRing
-    from shared.facebook import details, requests
+    from shared.facebook.graph import details, requests
 
     settings = configuration.settings("database_url", "token_encryption_keys", *graph.WANTS)
     keys = KeyRing(settings.token_encryption_keys)

@@ -18,7 +18,7 @@ async def subscribe(
     """
     from ingress.cli import graph
     from shared.crypto import KeyRing
-    from shared.facebook import details, requests
+    from shared.facebook.graph import details, requests
 
     which.one_or_all(page, everything=everything)
     settings = configuration.settings("database_url", "token_encryption_keys", *graph.WANTS)

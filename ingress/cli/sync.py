@@ -45,7 +45,7 @@ async def sync(
 
 
 async def _ask(database: Database, page: str | None, *, full: bool) -> tuple[Run, Named]:
-    from shared.facebook.limits import Priority
+    from shared.facebook.graph.limits import Priority
 
     if page is None:
         batch = await runs.request_all(database, full=full, priority=Priority.PEOPLE)

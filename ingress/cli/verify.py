@@ -65,7 +65,7 @@ async def verify(
 
 
 async def _ask(database: Database, page: str | None, options: dict[str, bool]) -> Named:
-    from shared.facebook.limits import Priority
+    from shared.facebook.graph.limits import Priority
 
     # Every message of a Page is a great deal: it takes the calls that nobody else wants.
     priority = Priority.HISTORY if options["deep"] else Priority.PEOPLE

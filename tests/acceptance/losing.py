@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from deploy.simulator import Config, Simulator
-from shared.facebook.requests import WANTED_FIELDS
+from shared.facebook.graph.requests import WANTED_FIELDS
 from tests.stack import SECRET, Stack
 
 CONFIG = Config(

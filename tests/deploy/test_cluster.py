@@ -14,7 +14,7 @@ from shared.backlog.envelope import Envelope, Origin, pack
 from shared.backlog.stream import Stream, StreamReader
 from shared.cache import Cache, Question, about_list
 from shared.errors import Unavailable
-from shared.facebook.limits import Budget, Priority
+from shared.facebook.graph.limits import Budget, Priority
 from shared.queue import Queue, SyncAll
 from shared.redis import connect
 from tests.deploy.sentinels import Server

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.events import Item as Parsed
-from shared.facebook import webhook
+from shared.facebook.webhook.body import parse
 from tests.faults import oracle
 from tests.faults.cluster import Cluster
 from tests.faults.facebook import Acked, Item
@@ -104,7 +104,7 @@ async def _kept(
 
 def _identity(item: Item) -> UUID:
     """Return the key of an item's row: what is kept of it is a webhook of this item alone."""
-    [parsed] = webhook.parse(facebook_body([item]), item.told["timestamp"])
+    [parsed] = parse(facebook_body([item]), item.told["timestamp"])
     assert isinstance(parsed, Parsed)
     return UUID(bytes=parsed.identity)
 

@@ -9,7 +9,7 @@ import json
 import sys
 
 from shared.events import Item, Rejected
-from shared.facebook import webhook
+from shared.facebook.webhook.body import parse
 from worker import merge
 
 NOW_MS = 1_764_000_000_000
@@ -17,12 +17,12 @@ NOW_MS = 1_764_000_000_000
 
 def is_answered_for(body: bytes) -> None:
     """Parse and reduce a body; whatever is kept of it says the same when it is read again."""
-    found = webhook.parse(body, NOW_MS)
+    found = parse(body, NOW_MS)
     assert all(isinstance(one, Item | Rejected) for one in found)
     events = [event for one in found if isinstance(one, Item) for event in one.events]
     merge.reduce(events)
     for one in found:
-        again = webhook.parse(one.raw, NOW_MS)
+        again = parse(one.raw, NOW_MS)
         assert [type(other) for other in again] == [type(one)]
 
 

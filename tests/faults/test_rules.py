@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.events import Event, Item
-from shared.facebook import webhook
+from shared.facebook.webhook.body import parse
 from shared.store import rows
 from tests.faults import facebook, oracle
 from tests.faults.length import scaled
@@ -64,7 +64,7 @@ def rows_are_those_expected(reduce: Reduce, seed: int, length: int) -> None:
     """Parsed and reduced, the items of a life make the rows the oracle picks."""
     told = facebook.Life(seed, ["501", "502"]).items(length * 3)
     random.Random(seed).shuffle(told)
-    found = webhook.parse(facebook.body(told), told[0].told["timestamp"])
+    found = parse(facebook.body(told), told[0].told["timestamp"])
     batch = reduce(event for one in found if isinstance(one, Item) for event in one.events)
     wanted = oracle.expected(told)
     for table in ("messages", "reactions"):

@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestServer
 from shared.config import Secret
 from shared.errors import Unreadable
 from shared.facebook import client as module
-from shared.facebook import requests
-from shared.facebook.client import AnswerTooLarge, Client, GraphUnavailable, connected, proof
+from shared.facebook.graph import requests
+from shared.facebook.graph.client import AnswerTooLarge, Client, GraphUnavailable, connected, proof
 
 TOKEN, SECRET = Secret("EAABpagetoken"), Secret("app-secret")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.errors import Unavailable
-from shared.facebook.limits import Budget, Grant, Priority
-from shared.facebook.usage import Spent
+from shared.facebook.graph.limits import Budget, Grant, Priority
+from shared.facebook.graph.usage import Spent
 
 PEOPLE, CRON, HISTORY = Priority.PEOPLE, Priority.CRON, Priority.HISTORY
 

@@ -8,12 +8,12 @@ from msgspec import Struct, structs
 
 from shared import metrics
 from shared.config import Secret
-from shared.facebook.client import AnswerTooLarge, Client, GraphUnavailable
-from shared.facebook.errors import ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict, judge
-from shared.facebook.limits import Budget, Grant, Priority
-from shared.facebook.replies import Reply
-from shared.facebook.requests import Request
-from shared.facebook.usage import Spent
+from shared.facebook.graph.client import AnswerTooLarge, Client, GraphUnavailable
+from shared.facebook.graph.errors import ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict, judge
+from shared.facebook.graph.limits import Budget, Grant, Priority
+from shared.facebook.graph.replies import Reply
+from shared.facebook.graph.requests import Request
+from shared.facebook.graph.usage import Spent
 
 PATIENCE = 30
 """Seconds an answer may take before it is asked for in smaller pieces."""

@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from shared.errors import Unreadable as UnreadableBytes
-from shared.facebook import mailboxes, requests
-from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
-from shared.facebook.errors import SetAside as CannotList
-from shared.facebook.mailboxes import Mailbox
-from shared.facebook.replies import Reply
+from shared.facebook.graph import mailboxes, requests
+from shared.facebook.graph.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
+from shared.facebook.graph.errors import SetAside as CannotList
+from shared.facebook.graph.mailboxes import Mailbox
+from shared.facebook.graph.replies import Reply
 from shared.store import coverage
 from shared.store.coverage import OpenHistory
 from shared.store.database import Database

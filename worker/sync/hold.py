@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from shared import log, metrics
 from shared.config import Secret
-from shared.facebook.errors import ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict
+from shared.facebook.graph.errors import ParkPage, PauseApp, Retry, Shrink, Snooze, Verdict
 from shared.store import runs
 from shared.store.database import Database
 from shared.store.runs import Taken

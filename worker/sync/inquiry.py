@@ -11,9 +11,9 @@ from msgspec import Struct, field
 
 from shared.errors import PagewireError
 from shared.events import Event, Rejected
-from shared.facebook.errors import Verdict
-from shared.facebook.replies import Reply
-from shared.facebook.requests import Request
+from shared.facebook.graph.errors import Verdict
+from shared.facebook.graph.replies import Reply
+from shared.facebook.graph.requests import Request
 from shared.store.coverage import Mark
 from shared.store.runs import Counts
 

@@ -13,11 +13,11 @@ from msgspec import Struct, field
 
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Message, Platform, Thread, Unreadable
-from shared.facebook import details, mailboxes, requests
-from shared.facebook.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
-from shared.facebook.errors import SetAside as CannotList
-from shared.facebook.mailboxes import ConversationSlice, Mailbox, MessageSlice
-from shared.facebook.replies import Reply
+from shared.facebook.graph import details, mailboxes, requests
+from shared.facebook.graph.errors import Broken, ObjectUnreadable, RestartWalk, Shrink, Verdict
+from shared.facebook.graph.errors import SetAside as CannotList
+from shared.facebook.graph.mailboxes import ConversationSlice, Mailbox, MessageSlice
+from shared.facebook.graph.replies import Reply
 from shared.store.coverage import Link, SetAside
 from shared.store.rows import greatest
 from shared.store.runs import Taken

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from shared.config import Settings
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import coverage, pages, people, runs
 from shared.store.database import Database
 from shared.store.runs import Mode, Taken

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Event, Label, Thread
-from shared.facebook import details, requests
-from shared.facebook.errors import (
+from shared.facebook.graph import details, requests
+from shared.facebook.graph.errors import (
     Broken,
     LabelsOff,
     ObjectUnreadable,
@@ -19,8 +19,8 @@ from shared.facebook.errors import (
     SetAside,
     Verdict,
 )
-from shared.facebook.replies import Reply
-from shared.facebook.requests import Request
+from shared.facebook.graph.replies import Reply
+from shared.facebook.graph.requests import Request
 from shared.store import coverage, people
 from shared.store.coverage import PersonAsked
 from shared.store.database import Database

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from shared import metrics
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import coverage, runs
 from shared.store.coverage import PageActivity
 from shared.store.database import Database

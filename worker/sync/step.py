@@ -20,10 +20,10 @@ from shared import log
 from shared.config import Secret
 from shared.crypto import CannotDecrypt, KeyRing
 from shared.errors import PagewireError, Unavailable
-from shared.facebook.batch import LIMIT
-from shared.facebook.errors import Broken, ParkPage, PauseApp, Retry, Snooze
-from shared.facebook.limits import Priority
-from shared.facebook.replies import Reply
+from shared.facebook.graph.batch import LIMIT
+from shared.facebook.graph.errors import Broken, ParkPage, PauseApp, Retry, Snooze
+from shared.facebook.graph.limits import Priority
+from shared.facebook.graph.replies import Reply
 from shared.store import runs
 from shared.store.applying import Applied
 from shared.store.database import Connection, Database

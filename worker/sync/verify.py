@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from shared.events import Message, Thread
-from shared.facebook import mailboxes, requests
-from shared.facebook.errors import ObjectUnreadable, RestartWalk, Verdict
-from shared.facebook.mailboxes import ConversationSlice, Mailbox, MessageSlice
-from shared.facebook.replies import Reply
+from shared.facebook.graph import mailboxes, requests
+from shared.facebook.graph.errors import ObjectUnreadable, RestartWalk, Verdict
+from shared.facebook.graph.mailboxes import ConversationSlice, Mailbox, MessageSlice
+from shared.facebook.graph.replies import Reply
 from shared.store import coverage, erasing
 from shared.store.coverage import (
     AllListed,

@@ -19,8 +19,8 @@ from typing import TypeAlias
 from msgspec import structs
 
 from shared.events import Thread
-from shared.facebook import mailboxes
-from shared.facebook.mailboxes import Conversation, ConversationSlice, Mailbox, MessageSlice
+from shared.facebook.graph import mailboxes
+from shared.facebook.graph.mailboxes import Conversation, ConversationSlice, Mailbox, MessageSlice
 from shared.store.coverage import Advance, History, Known
 from shared.store.rows import greatest
 from shared.store.runs import Taken

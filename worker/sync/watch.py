@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from shared import log
 from shared.config import Secret
 from shared.crypto import CannotDecrypt, KeyRing
-from shared.facebook import details, requests
-from shared.facebook.batch import LIMIT
-from shared.facebook.limits import Priority
-from shared.facebook.replies import Reply
-from shared.facebook.requests import WANTED_FIELDS, Request
+from shared.facebook.graph import details, requests
+from shared.facebook.graph.batch import LIMIT
+from shared.facebook.graph.limits import Priority
+from shared.facebook.graph.replies import Reply
+from shared.facebook.graph.requests import WANTED_FIELDS, Request
 from shared.store import coverage, runs
 from shared.store.coverage import WatchedPage
 from shared.store.database import Database

@@ -11,8 +11,8 @@ from ingress.cli.checks.finding import Finding
 from ingress.cli.problem import Problem as Refused
 from shared.config import Settings
 from shared.errors import PagewireError
-from shared.facebook import details, requests
-from shared.facebook.client import Client
+from shared.facebook.graph import details, requests
+from shared.facebook.graph.client import Client
 
 
 async def app(

@@ -11,9 +11,9 @@ from ingress.cli.problem import Problem as Refused
 from shared.config import Secret, Settings
 from shared.crypto import KeyRing
 from shared.errors import PagewireError, Unavailable
-from shared.facebook import details, requests
-from shared.facebook.client import Client
-from shared.facebook.details import TokenInfo
+from shared.facebook.graph import details, requests
+from shared.facebook.graph.client import Client
+from shared.facebook.graph.details import TokenInfo
 from shared.store import health, pages
 from shared.store.database import Database
 from shared.store.pages import Page

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import runs
 from tests.bench.figures import Figures
 from tests.bench.servers import Servers

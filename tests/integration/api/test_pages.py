@@ -9,8 +9,8 @@ from ingress.api.sums import Sums
 from shared import queue
 from shared.config import Secret
 from shared.crypto import KeyRing
-from shared.facebook import limits
-from shared.facebook.usage import Spent
+from shared.facebook.graph import limits
+from shared.facebook.graph.usage import Spent
 from shared.redis import connect
 from shared.store import pages
 from tests.integration.api.world import INSTAGRAM, OTHER, PAGE, World, message

@@ -7,7 +7,7 @@ import pytest
 from deploy.simulator import Simulator
 from shared.config import Secret
 from shared.crypto import KeyRing
-from shared.facebook.requests import WANTED_FIELDS
+from shared.facebook.graph.requests import WANTED_FIELDS
 from shared.store import pages
 from shared.store.database import Database
 from tests.integration.cli.called import KEY, Command

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from deploy.simulator import Config, Simulator
-from shared.facebook.requests import WANTED_FIELDS
+from shared.facebook.graph.requests import WANTED_FIELDS
 from shared.store.database import Database
 from tests.integration.cli.called import Command, Ended
 

@@ -18,8 +18,8 @@ from shared import config, events
 from shared.cache import Cache
 from shared.config import Secret, Settings
 from shared.crypto import KeyRing
-from shared.facebook.client import connected
-from shared.facebook.limits import Budget, Priority
+from shared.facebook.graph.client import connected
+from shared.facebook.graph.limits import Budget, Priority
 from shared.redis import connect
 from shared.store import pages, runs
 from shared.store.applying import apply

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.simulator.config import Config, Modes
 from deploy.simulator.faults import Fault
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import runs
 from tests.integration.sync.desk import Desk
 from worker.sync import hold

@@ -13,8 +13,8 @@ from deploy.simulator.faults import Fault
 from shared import config, events, metrics
 from shared.cache import CHANNEL, Cache, Question, about_conversation
 from shared.errors import SettingsError
-from shared.facebook import webhook
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
+from shared.facebook.webhook.body import parse
 from shared.ids import conversation_id
 from shared.redis import connect
 from shared.store import pages, runs
@@ -169,7 +169,7 @@ async def test_10_every_kind_of_event_is_stored_and_echoes_say_that_they_are(des
         acts = ("message", "echo", "postback", "edit", "react", "read", "deliver", "label")
         told = [update for act in acts for update in it.sim.happen(page, act, webhook=False)]
         body = wire.encode(wire.body("page", told, it.sim.clock.now_ms()))
-        items = webhook.parse(body, it.sim.clock.now_ms())
+        items = parse(body, it.sim.clock.now_ms())
         await apply(it.database, reduce([event for one in items for event in one.events]))
         for what in (
             "messages where direction = 'in' and kind = 'message' and sent_ms is not null",
@@ -183,7 +183,7 @@ async def test_10_every_kind_of_event_is_stored_and_echoes_say_that_they_are(des
             assert await it.value(f"select count(*) from {what}"), what
         (unsend,) = it.sim.happen(page, "unsend", webhook=False)
         body = wire.encode(wire.body("page", [unsend], it.sim.clock.now_ms()))
-        (item,) = webhook.parse(body, it.sim.clock.now_ms())
+        (item,) = parse(body, it.sim.clock.now_ms())
         await apply(it.database, reduce(item.events))
         assert await it.value("select count(*) from messages where deleted_ms is not null")
 

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.simulator.config import Config
 from deploy.simulator.faults import Fault
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import runs
 
 WORN = (

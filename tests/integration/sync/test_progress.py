@@ -7,7 +7,7 @@ import pytest
 
 from deploy.simulator.config import Config
 from deploy.simulator.faults import Fault
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import runs
 from shared.store.progress import Expected, progress
 

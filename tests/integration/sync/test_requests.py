@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from deploy.simulator.config import Config
-from shared.facebook.limits import Priority
+from shared.facebook.graph.limits import Priority
 from shared.store import runs
 from tests.integration.sync.desk import Desk
 from worker.outcome import Done

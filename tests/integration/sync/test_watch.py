@@ -6,8 +6,8 @@ from uuid import uuid4
 from deploy.simulator.config import Config
 from deploy.simulator.faults import Fault
 from shared import metrics
-from shared.facebook.limits import Priority
-from shared.facebook.requests import WANTED_FIELDS
+from shared.facebook.graph.limits import Priority
+from shared.facebook.graph.requests import WANTED_FIELDS
 from shared.store import coverage, runs
 from worker.sync.schedule import ask_for_due
 from worker.sync.watch import Watch

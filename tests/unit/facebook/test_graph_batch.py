@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from shared.errors import Unreadable
-from shared.facebook import batch, requests
-from shared.facebook.replies import Reply, reply_of
+from shared.facebook.graph import batch, requests
+from shared.facebook.graph.replies import Reply, reply_of
 
 PAYLOADS = Path(__file__).parents[4] / "shared" / "payloads" / "restfb-graph"
 

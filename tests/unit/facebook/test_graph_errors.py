@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.facebook import requests
-from shared.facebook.errors import (
+from shared.facebook.graph import requests
+from shared.facebook.graph.errors import (
     Broken,
     LabelsOff,
     ObjectUnreadable,

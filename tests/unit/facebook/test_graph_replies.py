@@ -7,10 +7,10 @@ import pytest
 
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Message, Unreadable
-from shared.facebook import details, mailboxes
-from shared.facebook.mailboxes import Mailbox
-from shared.facebook.replies import reply_of
-from shared.facebook.usage import Usage
+from shared.facebook.graph import details, mailboxes
+from shared.facebook.graph.mailboxes import Mailbox
+from shared.facebook.graph.replies import reply_of
+from shared.facebook.graph.usage import Usage
 
 PAYLOADS = Path(__file__).parents[4] / "shared" / "payloads"
 DATE = {"date": "Sat, 15 Jun 2024 19:20:00 GMT"}

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from shared.facebook import requests
+from shared.facebook.graph import requests
 
 
 def query(request: requests.Request) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.facebook.usage import Spent, Usage, read_usage
+from shared.facebook.graph.usage import Spent, Usage, read_usage
 
 
 def test_the_worst_of_calls_cpu_and_time_counts():

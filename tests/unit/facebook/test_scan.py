@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.facebook import scan
+from shared.facebook.webhook import scan
 
 unhurried = settings(deadline=None)  # two cores are shared by many tests
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.events import Event, Item
-from shared.facebook.webhook import parse
+from shared.facebook.webhook.body import parse
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "webhook"
 RECEIVED_MS = 1718479196000

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from shared.events import Edit, Item, Message, Notice, Rejected
-from shared.facebook import envelope
-from shared.facebook.webhook import MAX_DEPTH, parse
+from shared.facebook.webhook import envelope
+from shared.facebook.webhook.body import MAX_DEPTH, parse
 
 NOW = 1718479196000
 DAY = 86_400_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.events import Item, Message, Notice, Rejected
-from shared.facebook.webhook import parse
+from shared.facebook.webhook.body import parse
 
 NOW = 1790000000000
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shared.events import Item, Rejected
-from shared.facebook.webhook import parse
+from shared.facebook.webhook.body import parse
 
 unhurried = settings(deadline=None)  # two cores are shared by many tests
 

@@ -2,8 +2,8 @@
 
 from msgspec import Struct, field
 
+from shared.facebook.graph.replies import Edge, Reply, decode
 from shared.facebook.ids import id_text
-from shared.facebook.replies import Edge, Reply, decode
 from shared.facebook.text import clean
 
 

@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from shared.errors import Unreadable
+from shared.facebook.graph.usage import Usage, read_usage
 from shared.facebook.text import mend
-from shared.facebook.usage import Usage, read_usage
 
 BEHIND_MS = 60_000
 """Graph may lag behind what webhooks told already: a reply's content counts as a minute older."""

@@ -14,9 +14,9 @@ from yarl import URL
 from shared import log, tracing
 from shared.config import Secret
 from shared.errors import PagewireError, Unavailable
-from shared.facebook import batch
-from shared.facebook.replies import Reply, reply_of
-from shared.facebook.requests import Request
+from shared.facebook.graph import batch
+from shared.facebook.graph.replies import Reply, reply_of
+from shared.facebook.graph.requests import Request
 
 ANSWER_BYTES = 64 << 20
 """The largest answer taken, as it came and unpacked: the largest seen are a few megabytes."""

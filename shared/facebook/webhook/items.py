@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from shared.events import Label
 from shared.facebook.ids import id_text
-from shared.facebook.messaging import KINDS, Id, Party, read_messaging
-from shared.facebook.notices import Channel, Understood, noticed
+from shared.facebook.webhook.messaging import KINDS, Id, Party, read_messaging
+from shared.facebook.webhook.notices import Channel, Understood, noticed
 
 TEST_PAGE = "0"
 """The entry id of what the App Dashboard's "Test" button sends: made-up ids, times in seconds."""

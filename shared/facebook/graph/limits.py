@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
-from shared.facebook.usage import Spent
+from shared.facebook.graph.usage import Spent
 
 SLOW_FROM = 70
 """Percent of a limit from which calls are spread out."""

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct, field
 
 from shared.errors import Unreadable
-from shared.facebook.replies import Reply, reply_of
-from shared.facebook.requests import Request
+from shared.facebook.graph.replies import Reply, reply_of
+from shared.facebook.graph.requests import Request
 
 LIMIT = 50
 """Sub-requests a batch may hold; each counts as a call of its own."""

@@ -14,12 +14,12 @@ import msgspec
 from msgspec import structs
 
 from shared.events import Item, Platform, Rejected
-from shared.facebook import scan
-from shared.facebook.envelope import TAIL, ItemList, cut
-from shared.facebook.items import TEST_PAGE, understand
-from shared.facebook.notices import Channel, encode
-from shared.facebook.scan import UNREADABLE
 from shared.facebook.text import mend
+from shared.facebook.webhook import scan
+from shared.facebook.webhook.envelope import TAIL, ItemList, cut
+from shared.facebook.webhook.items import TEST_PAGE, understand
+from shared.facebook.webhook.notices import Channel, encode
+from shared.facebook.webhook.scan import UNREADABLE
 
 MAX_DEPTH = 64
 """Facebook nests about ten deep. A limit of our own gives the same answer on every stack."""

@@ -6,10 +6,10 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from shared.events import Rejected
-from shared.facebook import scan
 from shared.facebook.ids import id_text
-from shared.facebook.notices import encode
-from shared.facebook.scan import UNREADABLE
+from shared.facebook.webhook import scan
+from shared.facebook.webhook.notices import encode
+from shared.facebook.webhook.scan import UNREADABLE
 
 TAIL = b"]}]}"
 """What closes a body behind an item: its list, its entry, the entries, the body."""

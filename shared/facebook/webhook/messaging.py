@@ -24,8 +24,8 @@ from shared.events import (
 )
 from shared.facebook.attachments import canonical, from_webhook
 from shared.facebook.ids import id_text, mid_text
-from shared.facebook.notices import Channel, Understood, encode, notice
 from shared.facebook.times import moment, not_ahead, whole
+from shared.facebook.webhook.notices import Channel, Understood, encode, notice
 
 Id: TypeAlias = str | int | None
 

@@ -14,9 +14,9 @@ from msgspec import Raw, Struct, field
 from shared.errors import Unreadable as UnreadableBytes
 from shared.events import Direction, Message, Platform, Rejected, Thread, Unreadable
 from shared.facebook.attachments import canonical
-from shared.facebook.graph_attachments import from_graph
+from shared.facebook.graph.attachments import from_graph
+from shared.facebook.graph.replies import ABSENT, Edge, Reply, decode, maybe
 from shared.facebook.ids import id_text, mid_text
-from shared.facebook.replies import ABSENT, Edge, Reply, decode, maybe
 from shared.facebook.text import clean, clean_json
 
 _canonical = msgspec.json.Encoder(order="sorted").encode

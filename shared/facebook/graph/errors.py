@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from shared.facebook.requests import Request
+from shared.facebook.graph.requests import Request
 
 
 class _Verdict(Struct, frozen=True, kw_only=True):
