@@ -28,8 +28,8 @@ _FIELD = b"e"
 
 REPLAYABLE_FOR = timedelta(hours=1)
 REPLAYABLE_BYTES = 256 << 20
-"""Applied entries stay, for `pagewire replay` and for a Postgres that lost its tail, this long or
-this large, whichever is less. An unsent message leaves the stream with them."""
+"""Applied entries stay this long or this large, whichever is less, for a Postgres that lost its tail:
+the group is set back then, by hand. An unsent message leaves the stream with them."""
 
 STALE_AFTER = timedelta(seconds=15)
 """A worker that neither acknowledges nor holds an entry this long is taken for dead."""

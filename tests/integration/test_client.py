@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from shared.config import Secret
 from shared.errors import Unreadable
-from shared.facebook import client as module
+from shared.facebook.graph import client as module
 from shared.facebook.graph import requests
 from shared.facebook.graph.client import AnswerTooLarge, Client, GraphUnavailable, connected, proof
 
