@@ -28,7 +28,7 @@ _FIELD = b"e"
 
 REPLAYABLE_FOR = timedelta(hours=1)
 REPLAYABLE_BYTES = 256 << 20
-"""Applied entries stay this long or this large, whichever is less, for a Postgres that lost its tail:
+"""Applied entries stay this long or this large, whichever is less, for a Postgres without its tail:
 the group is set back then, by hand. An unsent message leaves the stream with them."""
 
 STALE_AFTER = timedelta(seconds=15)
