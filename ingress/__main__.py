@@ -11,7 +11,7 @@ from pathlib import Path
 from ingress.app import Half, Ingress, wanted_settings
 from ingress.listen import reserve
 from ingress.supervise import MEMBER, supervise
-from shared import config, log, tracing
+from shared import config, garbage, log, tracing
 from shared.config import Settings
 from shared.errors import PagewireError, SettingsError
 
@@ -48,6 +48,7 @@ async def _run(settings: Settings, only: Half | None) -> int:
         loop.add_reader(sys.stdin.fileno(), stop.set)  # it ends when the supervisor does
     ingress = Ingress(settings, only, None if member is None else int(member))
     await ingress.start()
+    garbage.search_seldom()
     deadline = asyncio.ensure_future(_exit_after(stop))
     await ingress.run(stop)
     deadline.cancel()

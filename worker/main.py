@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from arq import ArqRedis, Worker
 from msgspec import Struct
 
-from shared import config, log, queue, tracing
+from shared import config, garbage, log, queue, tracing
 from shared.backlog.inbox import Inbox, InboxReader
 from shared.backlog.postgres import open_pool
 from shared.backlog.stream import Stream, StreamReader
@@ -224,6 +224,7 @@ async def serve(settings: Settings, only: Only) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await require_keys(settings)
     async with build(settings) as parts:
+        garbage.search_seldom()
         await supervise.keep(tasks(parts, only, stop), stop)
 
 
