@@ -78,7 +78,7 @@ grant select, delete on app_users to pagewire_worker;
 grant insert, select (subject) on audit to pagewire_worker;
 grant execute on function
     person_digest(text), erased_among(text[], text[]), names_person(bytea, text),
-    names_message(bytea, text)
+    names_message(bytea, text), undo_unless(boolean)
     to pagewire_worker, pagewire_operator;
 
 -- A person at the command line: every row but those, no table.

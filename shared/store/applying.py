@@ -53,7 +53,7 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
     attempt = 0
     while True:
         attempt += 1
-        with suppress(_OvertakenError, asyncpg.DivisionByZeroError):
+        with suppress(_OvertakenError, asyncpg.SerializationError):
             async with database.connection() as connection:
                 return await _Writing(connection, batch, may_repeat=attempt < _TRIES).run(within)
 

@@ -56,8 +56,8 @@ select
 -- messages that were there before, as they are now, and which conversations were not: `xmax = 0`
 -- tells a new row. As statements of their own these were half of what a small batch cost. The rows
 -- come in the order of their keys: sorting them here would copy each once more.
--- Dividing by zero undoes it where one of these people was erased since the look, and, if no message
--- may be there yet ($58), where one is. Nobody is erased from then on until the transaction ends.
+-- It undoes itself where one of these people was erased since the look, and, if no message may be
+-- there yet ($58), where one is. Nobody is erased from then on until the transaction ends.
 with written as (
     insert into messages as old (
         page_id, mid, platform, source, source_rank, participant_id, direction,
@@ -222,11 +222,10 @@ with written as (
 select
     array(select became from written where became is distinct from null) as messages,
     array(select is_new from told where is_new is distinct from null) as conversations,
-    1 / case
-        when exists (select from erased_among($59::text[], $60::text[])) then 0
-        when $58::boolean and exists (select from written where became is distinct from null) then 0
-        else 1
-    end as held;
+    undo_unless(
+        not exists (select from erased_among($59::text[], $60::text[]))
+        and not ($58::boolean and exists (select from written where became is distinct from null))
+    );
 
 -- name: upsert_reactions
 -- Joins reactions by ReactionRow.join; returns those that were written.

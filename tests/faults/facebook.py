@@ -228,7 +228,7 @@ class Facebook:
     def _some(self) -> list[Item]:
         """Return some items, a part of them held back for a later body: order is not promised."""
         dice = self._dice
-        fresh = self._life.items(dice.choice((1, 2, 8, 20, 60, 120, 200)))
+        fresh = self._life.items(dice.choice((1, 2, 8, 20, 60, 120)))
         pool = fresh + self._late
         dice.shuffle(pool)
         self._late = pool[: len(pool) // 5][:200]
