@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import suppress
 
 from shared import log, metrics
 
@@ -18,7 +17,7 @@ _log = log.get(__name__)
 STILL = 0.25
 """Seconds without a turn after which the loop is said to stand still."""
 
-_EVERY = STILL / 2
+_EVERY = 0.25
 _FRAMES = 12  # the innermost ones: the outer are asyncio's
 
 
@@ -26,27 +25,27 @@ class Watchdog:
     """Watches the loop that runs it; a standstill is told once, however long it lasts."""
 
     def __init__(self) -> None:
-        self._turned = time.monotonic()
         self._over = threading.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop`."""
         thread = threading.Thread(target=self._watch, args=[threading.get_ident()], daemon=True)
-        self._turned = time.monotonic()
+        self._turn()
         thread.start()
         try:
-            while not stop.is_set():
-                self._turned = time.monotonic()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_EVERY):
-                        await stop.wait()
+            await stop.wait()
         finally:
+            self._next.cancel()
             self._over.set()
+
+    def _turn(self) -> None:
+        self._turned = time.monotonic()
+        self._next = asyncio.get_running_loop().call_later(_EVERY, self._turn)
 
     def _watch(self, loop_thread: int) -> None:
         told = False
         while not self._over.wait(_EVERY):
-            still = time.monotonic() - self._turned > STILL
+            still = time.monotonic() - self._turned > _EVERY + STILL
             if still and not told:
                 metrics.loop_standstills.inc()
                 _log.warning("loop_stands_still", at=_where(loop_thread))
