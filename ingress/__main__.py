@@ -14,9 +14,7 @@ from ingress.supervise import MEMBER, supervise
 from shared import config, garbage, log, tracing
 from shared.config import Settings
 from shared.errors import PagewireError, SettingsError
-
-_LATEST_EXIT = 9.5
-"""Seconds after SIGTERM; whatever hangs then is cut off, and Facebook delivers it again."""
+from shared.watchdog import end_in_time
 
 
 def main() -> int:
@@ -49,7 +47,7 @@ async def _run(settings: Settings, only: Half | None) -> int:
     ingress = Ingress(settings, only, None if member is None else int(member))
     await ingress.start()
     garbage.search_seldom()
-    deadline = asyncio.ensure_future(_exit_after(stop))
+    deadline = asyncio.ensure_future(end_in_time(stop))
     await ingress.run(stop)
     deadline.cancel()
     return 0
@@ -68,12 +66,6 @@ async def _run_several(settings: Settings, stop: asyncio.Event) -> int:
                 held = reserved.enter_context(reserve(settings.ingress_host, port))
                 environ[name] = str(held.getsockname()[1])
         return await supervise(settings.ingress_processes, sys.argv[1:], environ, stop)
-
-
-async def _exit_after(stop: asyncio.Event) -> None:
-    await stop.wait()
-    await asyncio.sleep(_LATEST_EXIT)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
-"""Tells when the event loop stands still, and where: somebody computes or waits without `await`.
+"""Tells when the event loop stands still, and where; ends a process that does not end by itself.
 
-While it does, nothing of this process answers, `/readyz` neither, so whoever asks for that takes it
-for not ready; only a thread beside the loop can still see what it is busy with.
+While somebody computes, or waits without `await`, nothing of this process answers, `/readyz`
+neither, so whoever asks for that takes it for not ready; only a thread beside the loop can still
+see what it is busy with.
 """
 
 import asyncio
+import os
 import sys
 import threading
 import time
 import traceback
+from typing import Any
 
 from shared import log, metrics
 
@@ -19,6 +22,9 @@ STILL = 0.25
 
 _EVERY = 0.25
 _FRAMES = 12  # the innermost ones: the outer are asyncio's
+
+LATEST_EXIT = 9.5
+"""Seconds after SIGTERM; whatever hangs then is cut off, and done again from where it was kept."""
 
 
 class Watchdog:
@@ -57,3 +63,22 @@ def _where(thread: int) -> list[str]:
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - there is no other way
     calls = traceback.extract_stack(frame, _FRAMES) if frame else []
     return [f"{call.filename}:{call.lineno} {call.name}" for call in calls]
+
+
+async def end_in_time(stop: asyncio.Event) -> None:
+    """End the process LATEST_EXIT after `stop`, saying what still runs; cancel it if it ends."""
+    await stop.wait()
+    await asyncio.sleep(LATEST_EXIT)
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    _log.error("does_not_end", running=sorted(map(_place, running)))
+    os._exit(1)
+
+
+def _place(task: "asyncio.Task[Any]") -> str:
+    """Return where a task waits: its name, and the calls of ours and of others that lead there."""
+    calls: list[str] = []
+    waits: Any = task.get_coro()
+    while frame := getattr(waits, "cr_frame", None):
+        calls.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+        waits = getattr(waits, "cr_await", None)
+    return f"{task.get_name()}: {' > '.join(calls)}"

@@ -48,7 +48,7 @@ from shared.store.database import Database, is_transient
 from shared.store.pages import KnownPages
 from shared.store.upkeep import keep_partitions
 from shared.tasks import each, end
-from shared.watchdog import Watchdog
+from shared.watchdog import Watchdog, end_in_time
 from worker import jobs, supervise
 from worker.effects import Effects
 from worker.erase import Erasures
@@ -222,10 +222,12 @@ async def serve(settings: Settings, only: Only) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    latest = asyncio.ensure_future(end_in_time(stop))
     await require_keys(settings)
     async with build(settings) as parts:
         garbage.search_seldom()
         await supervise.keep(tasks(parts, only, stop), stop)
+    latest.cancel()
 
 
 async def require_keys(settings: Settings) -> None:
