@@ -7,6 +7,7 @@ from ingress.webhook.ledger import Ledger
 from ingress.webhook.will import Will
 from shared import log, metrics
 from shared.backlog.witness import Gap, Witness
+from shared.errors import Unavailable
 
 _log = log.get(__name__)
 
@@ -19,7 +20,7 @@ class Presence:
         self._ledger = ledger
         self._will = will
         self._booted = time.monotonic()
-        self._arrived = False
+        self._arrived = self._inherited = False
         self._gaps: list[Gap] = []
 
     def suspect(self, gap: Gap) -> None:
@@ -36,7 +37,9 @@ class Presence:
             if gap:
                 metrics.gaps.labels(gap.cause).inc()
                 _log.warning("gap_before_start", from_at=gap.from_at, until_at=gap.until_at)
+        if not self._inherited:
             await self._inherit()
+            self._inherited = True
         while self._gaps:
             await self._witness.record(self._gaps[0])
             del self._gaps[0]
@@ -49,7 +52,11 @@ class Presence:
 
     async def _inherit(self) -> None:
         """Write down for the dead what they could not."""
-        for left, path in self._will.others():
+        try:
+            others = list(self._will.others())
+        except OSError as error:  # such as of a process that may open no more files now
+            raise Unavailable(f"What the dead left cannot be read: {error.strerror}.") from None
+        for left, path in others:
             await self._witness.bequeath(left)
             path.unlink(missing_ok=True)
             _log.info("inherited", ingress=left.ingress, boot=left.boot)

@@ -1,9 +1,17 @@
 """What an ingress leaves in Postgres about itself, and the gaps that follow from it."""
 
+import errno
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
+
+from ingress.webhook.ledger import Ledger
+from ingress.webhook.presence import Presence
+from ingress.webhook.will import Will
 from shared.backlog.postgres import open_pool
 from shared.backlog.witness import Gap, Witness
+from shared.errors import Unavailable
 from tests.integration.intake.intake_world import Gated, World
 
 
@@ -105,3 +113,34 @@ async def test_gaps_found_while_postgres_is_away_are_written_when_it_is_back(gat
     await gated.ingress._door._beat()
     await gated.ingress._door._beat()
     assert [cause for cause, _, _ in await gaps(gated)] == ["test"]
+
+
+async def test_what_the_dead_left_is_written_down_once_it_can_be_read(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ingress out of file descriptors goes on, and looks again with its next beat."""
+    dead = Will("door", "dead", deployment="ours", folder=tmp_path)
+    dead.write(0, [(0, 5)])
+    dead.close()
+    pool = await open_pool(database, size=2, patience=5)
+    will = Will("door", "next", deployment="ours", folder=tmp_path)
+    presence = Presence(
+        Witness(pool, "door", "next", patience=5), Ledger("door", "next", will.write), will
+    )
+
+    def refused(_: Will) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as out_of_files:
+        out_of_files.setattr(Will, "others", refused)
+        with pytest.raises(Unavailable, match="Too many open files"):
+            await presence.beat()
+    await presence.beat()
+    async with pool.acquire() as connection:
+        left = await connection.fetchval(
+            "select acked::text from ingress_boots where boot = 'dead'"
+        )
+    assert left == "{[0,5)}"
+    will.told()
+    will.close()
+    await pool.close()
