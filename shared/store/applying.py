@@ -30,6 +30,7 @@ _SQL = queries.load("queries.sql")
 # A redelivery comes within 36 hours (Facebook's longest retry); two days leave room for a backlog.
 _REDELIVERY = timedelta(days=2)
 _TRIES = 10  # nobody is overtaken so often: more would be a fault of ours, and hold everything up
+_UNDONE = "PW001"  # what the function undo_unless raises
 _MESSAGE = [one.name for one in fields(MessageRow)]
 _CONVERSATION = [one.name for one in fields(ConversationRow)]
 
@@ -39,7 +40,7 @@ Within = Callable[[Connection], Awaitable[None]]
 
 
 class _OvertakenError(Exception):
-    """Another writer stored a row of the batch after we looked for it."""
+    """Another writer stored a row of the batch, or erased somebody, after we looked."""
 
 
 async def apply(database: Database, batch: Batch, within: Within | None = None) -> Applied:
@@ -53,7 +54,7 @@ async def apply(database: Database, batch: Batch, within: Within | None = None) 
     attempt = 0
     while True:
         attempt += 1
-        with suppress(_OvertakenError, asyncpg.SerializationError):
+        with suppress(_OvertakenError):
             async with database.connection() as connection:
                 return await _Writing(connection, batch, may_repeat=attempt < _TRIES).run(within)
 
@@ -174,7 +175,7 @@ class _Writing:
         kept = sorted(plan.raws, key=attrgetter("identity"))
         raws = _columns(kept, 8)[:7]
         raws[1] = [row.identity.hex() for row in kept]
-        [done] = await self._connection.fetch(
+        done = await self._fetch_unless_undone(
             _SQL["write"],
             *_columns(plan.messages, len(_MESSAGE)),
             *_columns(plan.conversations, len(_CONVERSATION)),
@@ -199,6 +200,15 @@ class _Writing:
         _log.error("plan_never_held", messages=len(plan.messages))
         plan.held = False
         plan.recount |= _people(self._batch)
+
+    async def _fetch_unless_undone(self, sql: str, *arguments: Any) -> asyncpg.Record:
+        try:
+            [done] = await self._connection.fetch(sql, *arguments)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == _UNDONE:
+                raise _OvertakenError from None
+            raise
+        return done
 
     async def _write_reactions(self, plan: Plan) -> None:
         rows = list(self._batch.reactions.values())

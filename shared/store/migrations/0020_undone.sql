@@ -1,8 +1,9 @@
--- Lets a statement undo itself, where what it was written for no longer holds.
+-- Lets a statement undo itself, where what it was written for no longer holds. The code is our own, so
+-- that nobody takes another's failure for this one.
 create function undo_unless(holds boolean) returns boolean language plpgsql as $$
 begin
     if not holds then
-        raise serialization_failure using message = 'somebody else was quicker';
+        raise 'somebody else was quicker' using errcode = 'PW001';
     end if;
     return true;
 end
