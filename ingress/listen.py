@@ -22,6 +22,10 @@ from shared.errors import PagewireError
 from shared.tasks import end
 
 LINGER_SECONDS = 1.0  # reading on after a refusal, so that the client gets to see the answer
+TOGETHER_SECONDS = 0.1
+"""Processes that share a port are told to stop together. Whoever left one before the other had
+stopped listening would wait there in vain, and be cut off."""
+
 DRAIN_SECONDS = 1.0  # on shutdown, for clients of open connections to be told to leave
 HANDLER_SECONDS = 4.0  # on shutdown, for answers under way
 _SPARE_FILES = 128  # for the stores, the logs and Python itself
@@ -82,7 +86,7 @@ class Listener:
         self._runner = web.AppRunner(app, shutdown_timeout=HANDLER_SECONDS)
         self._requests = itertools.count()
         self._request_prefix = secrets.token_hex(4)
-        self._draining = False
+        self._draining = self._shared = False
         self._server: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -91,6 +95,7 @@ class Listener:
 
         With `shared`, other processes may listen on the same port at the same time.
         """
+        self._shared = shared
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         self.most_connections = min(self.most_connections, _files_allowed() - _SPARE_FILES)
@@ -106,9 +111,11 @@ class Listener:
 
     async def drain(self) -> None:
         """Take no new connection, and ask those that are open to leave."""
-        self._draining = True
         if self._server is not None:
             self._server.close()
+        if self._shared:
+            await asyncio.sleep(TOGETHER_SECONDS)
+        self._draining = True
         for _ in range(int(DRAIN_SECONDS / 0.02)):
             if self._runner.server is None or not self._runner.server.connections:
                 return
